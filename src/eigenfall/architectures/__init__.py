@@ -1,0 +1,1 @@
+"""Parts of kind architectures: a file is a part."""

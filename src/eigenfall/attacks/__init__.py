@@ -1,0 +1,1 @@
+"""Parts of kind attacks: a file is a part."""

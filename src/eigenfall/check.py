@@ -1,0 +1,25 @@
+"""One sentence form for every refusal: expected ..., got ..., what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+def need(held: bool, expected: str, got: str, remedy: str) -> None:
+    """Raise `ValueError` in the house form, unless `held`."""
+    if not held:
+        raise ValueError(f"Expected {expected}, got {got}. {remedy}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`Did you mean 'x'?` for a misspelt name, or the list of what there is."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"There are: {', '.join(names)}." if names else "There are none."
+
+
+def one_of(name: str, known: Iterable[str], what: str) -> None:
+    """Refuse a name that is not among the known ones, offering the nearest."""
+    names = list(known)
+    need(name in names, expected=f"a known {what}", got=repr(name), remedy=nearest(name, names))

@@ -1,0 +1,1 @@
+"""Parts of kind checks: a file is a part."""

@@ -1,0 +1,1 @@
+"""Parts of kind datasets: a file is a part."""

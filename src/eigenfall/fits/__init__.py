@@ -1,0 +1,1 @@
+"""Parts of kind fits: a file is a part."""

@@ -1,0 +1,186 @@
+"""A model's hidden values by name, views of them, and the guard that leaves a model as it was found."""
+
+import random
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eigenfall.check import nearest, need
+
+View = Literal["flatten", "channels", "pool"]
+
+OUTPUTS = "outputs"
+"""The name under which a model's outputs stand beside its layers."""
+
+
+def layer_names(model: nn.Module) -> list[str]:
+    """Every module path of a model, but for the model itself."""
+    return [name for name, _ in model.named_modules() if name]
+
+
+def hidden_names(model: nn.Module) -> tuple[str, ...]:
+    """Modules named `hidden1`, `hidden2`, …, in order: what our own architectures call their hidden layers."""
+    found = [name for name in layer_names(model) if name.startswith("hidden") and name[6:].isdigit()]
+    return tuple(sorted(found, key=lambda name: int(name[6:])))
+
+
+def need_layers(model: nn.Module, layers: Sequence[str]) -> None:
+    """Refuse a layer that the model does not have, offering the nearest and listing what there is."""
+    names = layer_names(model)
+    for layer in layers:
+        need(
+            layer in names,
+            expected="a layer of the model",
+            got=repr(layer),
+            remedy=f"{nearest(layer, names)} Its layers are: {', '.join(names)}.",
+        )
+
+
+@contextmanager
+def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
+    """Inside, each call of the model leaves the named layers' outputs in the yielded mapping."""
+    need_layers(model, layers)
+    hidden: dict[str, Tensor] = {}
+    modules = dict(model.named_modules())
+
+    def keep(name: str):
+        def hook(module: nn.Module, arguments: object, output: object) -> None:
+            need(
+                isinstance(output, Tensor),
+                expected=f"one tensor out of layer {name!r}",
+                got=type(output).__name__,
+                remedy="Name a layer inside it that returns one tensor.",
+            )
+            hidden[name] = output
+
+        return hook
+
+    handles = [modules[name].register_forward_hook(keep(name)) for name in layers]
+    try:
+        yield hidden
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def view(values: Float[Tensor, "batch ..."], how: View, name: str = "a layer") -> Float[Tensor, "samples units"]:
+    """Hidden values as samples × units.
+
+    Args:
+        values: `(batch, units)`, or a convolutional map `(batch, channels, height, width)`.
+        how: "flatten": every value of a map is a unit; "channels": every place of every map is a sample, its
+            channels the units, `(batch · height · width, channels)`; "pool": mean over places, channels the units.
+        name: of the layer, for the refusal.
+
+    Raises:
+        ValueError: if the values are neither.
+    """
+    if values.ndim == 2:
+        return values
+    need(
+        values.ndim > 2,
+        expected=f"values of {name} as (batch, units) or (batch, channels, height, width)",
+        got=f"shape {tuple(values.shape)}",
+        remedy="Name a layer whose output has one row per input.",
+    )
+    if how == "flatten":
+        return values.flatten(1)
+    channels = values.flatten(2)
+    return channels.mean(2) if how == "pool" else channels.transpose(1, 2).flatten(0, 1)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the model's first parameter or buffer lies; the CPU if it has none."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        return tensor.device
+    return torch.device("cpu")
+
+
+@contextmanager
+def fixed_random_state(seed: int | None = None) -> Iterator[None]:
+    """Random states of torch, NumPy and Python are put back on exit; inside they start from `seed`, if given."""
+    python, array = random.getstate(), np.random.get_state()
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices):
+        if seed is not None:
+            torch.manual_seed(seed)
+            np.random.seed(seed % 2**32)
+            random.seed(seed)
+        try:
+            yield
+        finally:
+            random.setstate(python)
+            np.random.set_state(array)
+
+
+@contextmanager
+def left_as_found(model: nn.Module, *, training: bool = False, frozen: bool = True) -> Iterator[nn.Module]:
+    """The model, in eval mode with frozen parameters, and gradients switched on; everything put back on exit.
+
+    Put back bit for bit, also after an exception: each module's own training flag, buffers, parameters' gradients and
+    `requires_grad`, random states (torch, NumPy, Python), grad and inference mode, autocast, default dtype, cuDNN
+    flags, and the tracing function. Autocast is off inside.
+
+    Args:
+        model: any module.
+        training: leave it in training mode instead; its buffers are put back all the same.
+        frozen: switch off `requires_grad` of the parameters, so that gradients go to inputs only.
+    """
+    flags = [(module, module.training) for module in model.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    gradients = [(p, p.requires_grad, p.grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()]
+    tracing, dtype = sys.gettrace(), torch.get_default_dtype()
+    cudnn = (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
+    try:
+        with (
+            fixed_random_state(),
+            torch.inference_mode(False),
+            torch.enable_grad(),
+            torch.autocast("cpu", enabled=False),
+            torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else torch.enable_grad(),
+        ):
+            model.train(training)
+            if frozen:
+                for parameter, *_ in gradients:
+                    parameter.requires_grad_(False)
+            yield model
+    finally:
+        for module, flag in flags:
+            module.training = flag
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        for parameter, required, gradient, value in gradients:
+            parameter.requires_grad_(required)
+            parameter.grad = gradient
+            if gradient is not None:
+                with torch.no_grad():
+                    gradient.copy_(value)
+        if sys.gettrace() is not tracing:
+            sys.settrace(tracing)
+        torch.set_default_dtype(dtype)
+        (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic) = cudnn
+
+
+def hidden_of(model: nn.Module, inputs: Tensor, layers: Sequence[str]) -> tuple[Tensor, Mapping[str, Tensor]]:
+    """One pass: outputs, and each named layer's output as the module returned it; "outputs" is the outputs."""
+    with captured(model, [layer for layer in layers if layer != OUTPUTS]) as hidden:
+        outputs = model(inputs)
+    found = dict(hidden)
+    for layer in layers:
+        if layer == OUTPUTS:
+            found[layer] = outputs
+        else:
+            need(
+                layer in found,
+                expected=f"layer {layer!r} to be used in the model's forward pass",
+                got="a pass that never called it",
+                remedy="Name a layer that the model calls.",
+            )
+    return outputs, {layer: found[layer] for layer in layers}

@@ -1,0 +1,1 @@
+"""Parts of kind penalties: a file is a part."""

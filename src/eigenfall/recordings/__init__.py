@@ -1,0 +1,1 @@
+"""Parts of kind recordings: a file is a part."""

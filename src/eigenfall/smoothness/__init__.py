@@ -1,0 +1,1 @@
+"""Parts of kind smoothness: a file is a part."""

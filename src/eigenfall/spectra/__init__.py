@@ -1,0 +1,1 @@
+"""Parts of kind spectra: a file is a part."""
