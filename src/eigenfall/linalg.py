@@ -144,6 +144,8 @@ class UnitSide:
     def add(self, rows: Float[Tensor, "stimuli units"]) -> None:
         """Add rows, block by block."""
         for block in rows.split(max(1, BLOCK // max(1, rows.shape[1]))):
+            if len(block) == 0:
+                continue
             block = block.double()
             mean = block.mean(0)
             _products(self.matrix, block - mean, self.precision)
