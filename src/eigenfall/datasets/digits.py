@@ -1,0 +1,68 @@
+"""Handwritten digits of 8 × 8 pixels, embedded in scikit-learn: 1 797 images, 10 classes, no network.
+
+    input = value / 16,   value = 0 … 16
+
+Source: Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI, doi:10.24432/C50P49; here the 1 797
+test images, as scikit-learn carries them. Split: NumPy's legacy seed-0 permutation, first 1 297 to train on, the other
+500 to test on.
+Differs from the source: the last images of the 1 297 are held out for validation; the preset `nassar2020` keeps all.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from eigenfall.check import need
+from eigenfall.splits import assembled, legacy_order
+from eigenfall.types import Examples, Split
+
+_POOL = 1297
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Embedded 8 × 8 digits.
+
+    Attributes:
+        validation: how many images, the last of the 1 297 that are not for testing, are held out for choosing.
+    """
+
+    cite: ClassVar[str] = "alpaydin1998"
+    validation: int = 200
+
+    def __call__(self) -> Examples:
+        """Read the images.
+
+        Returns:
+            Inputs `(inputs, 1, 8, 8)` in [0, 1]; test is the same 500 images for every setting.
+
+        Raises:
+            ValueError: if validation leaves nothing to train on.
+
+        Example:
+            >>> examples = Digits(validation=0)()
+            >>> len(examples.train), len(examples.validation), len(examples.test)
+            (1297, 0, 500)
+        """
+        from sklearn.datasets import load_digits
+
+        need(
+            0 <= self.validation < _POOL,
+            expected=f"validation of 0 to {_POOL - 1}",
+            got=str(self.validation),
+            remedy=f"At least one of the {_POOL} images must be left to train on.",
+        )
+        embedded = load_digits()
+        images = torch.from_numpy(embedded.images.astype(np.float32)).unsqueeze(1).div_(16)
+        targets = torch.from_numpy(embedded.target.astype(np.int64))
+        order = torch.from_numpy(legacy_order(0, len(targets)))
+        first = _POOL - self.validation
+        train, validation, test = (
+            Split(images[rows], targets[rows]) for rows in (order[:first], order[first:_POOL], order[_POOL:])
+        )
+        return assembled("digits", (train, validation, test), classes=10)
+
+
+PRESETS = {"nassar2020": Digits(validation=0)}
