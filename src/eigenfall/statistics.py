@@ -1,4 +1,4 @@
-"""Intervals and paired tests: Wilson, t over seeds, McNemar, Holm."""
+"""Intervals and tests: Wilson, t over seeds, paired t, Welch, McNemar mid-p, Holm."""
 
 import math
 from collections.abc import Sequence
@@ -47,9 +47,99 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
         ValueError: if there is no value.
     """
     need(len(values) >= 1, expected="at least one value", got="none", remedy="Give a run per seed.")
-    mean = math.fsum(values) / len(values)
     if len(values) < 2:
-        return mean, math.nan, math.nan
-    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+        return float(values[0]), math.nan, math.nan
+    mean, variance = _mean_and_variance(values)
     half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
     return mean, mean - half, mean + half
+
+
+def paired_t(first: Sequence[float], second: Sequence[float]) -> float:
+    """Two-sided p of Student's t on the differences of pairs, such as two arms at the same seeds.
+
+    NaN for fewer than two pairs. Equal differences have no spread: p is 1 if they are zero, else 0.
+
+    Raises:
+        ValueError: if there are not as many of one as of the other.
+    """
+    need(
+        len(first) == len(second),
+        expected="pairs",
+        got=f"{len(first)} and {len(second)} values",
+        remedy="Pair them by seed, or use Welch's test.",
+    )
+    differences = [a - b for a, b in zip(first, second)]
+    if len(differences) < 2:
+        return math.nan
+    mean, variance = _mean_and_variance(differences)
+    if variance == 0:
+        return 1.0 if mean == 0 else 0.0
+    return _two_sided_t(mean / math.sqrt(variance / len(differences)), len(differences) - 1)
+
+
+def welch(first: Sequence[float], second: Sequence[float]) -> float:
+    """Two-sided p of Welch's t for unpaired values of unequal variance; NaN for fewer than two values on a side.
+
+    Source: Welch 1947, Biometrika 34, 28-35; degrees of freedom after Satterthwaite.
+    """
+    if len(first) < 2 or len(second) < 2:
+        return math.nan
+    (mean, variance), (other_mean, other_variance) = _mean_and_variance(first), _mean_and_variance(second)
+    a, b = variance / len(first), other_variance / len(second)
+    if a + b == 0:
+        return 1.0 if mean == other_mean else 0.0
+    freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
+    return _two_sided_t((mean - other_mean) / math.sqrt(a + b), freedom)
+
+
+def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
+    mean = math.fsum(values) / len(values)
+    return mean, math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+
+
+def _two_sided_t(t: float, freedom: float) -> float:
+    return float(2 * stats.t.sf(abs(t), freedom))
+
+
+def mcnemar(only_first: int, only_second: int) -> float:
+    """Two-sided mid-p of McNemar's exact test: of the discordant inputs, is each model right on half?
+
+    Args:
+        only_first: inputs that the first model gets right and the second wrong.
+        only_second: the reverse.
+
+    Returns:
+        2 P(X < m) + P(X = m) for X binomial(n, ½), n discordant inputs, m the smaller count; 1 without any.
+
+    Raises:
+        ValueError: for a negative count.
+
+    Source: Fagerland, Lydersen & Laake 2013, BMC Med. Res. Methodol. 13:91.
+    """
+    need(
+        only_first >= 0 and only_second >= 0,
+        expected="two counts of discordant inputs",
+        got=f"{only_first} and {only_second}",
+        remedy="Count the inputs that one model alone gets right.",
+    )
+    total, smaller = only_first + only_second, min(only_first, only_second)
+    if total == 0:
+        return 1.0
+    below, at = stats.binom.cdf(smaller - 1, total, 0.5), stats.binom.pmf(smaller, total, 0.5)
+    return min(1.0, float(2 * below + at))
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values, in the order given: reject those below the level, and the family errs at most so often.
+
+    A NaN stays NaN and is not counted as a test.
+
+    Source: Holm 1979, Scand. J. Statist. 6, 65-70.
+    """
+    order = sorted((p, place) for place, p in enumerate(probabilities) if not math.isnan(p))
+    adjusted = [math.nan] * len(probabilities)
+    reached = 0.0
+    for rank, (p, place) in enumerate(order):
+        reached = max(reached, min(1.0, (len(order) - rank) * p))
+        adjusted[place] = reached
+    return adjusted

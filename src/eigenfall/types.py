@@ -83,6 +83,8 @@ class Responses:
         name: what is shown in tables, for instance a layer or a file.
         understood: how a file was read, in words, for instance `600 stimuli × 82 units × 5-9 repeats`.
         dropped: what was left out on the way here, and how many.
+        block: how many successive samples belong together, such as the places of one input, or a stretch of time;
+            resampling keeps them together.
     """
 
     values: Float[Tensor, "repeats stimuli units"] | None = None
@@ -92,6 +94,7 @@ class Responses:
     name: str = "responses"
     understood: str = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
+    block: int = 1
 
     def __post_init__(self) -> None:
         need(
@@ -230,6 +233,7 @@ class SpectrumFit:
         stimuli: stimuli of the spectrum.
         units: units of the spectrum.
         notices: what a reader must know, in words.
+        resampled: the window on which half-samples were fitted, where that made the interval.
     """
 
     parameters: Mapping[str, Estimate]
@@ -245,6 +249,7 @@ class SpectrumFit:
     stimuli: int = 0
     units: int = 0
     notices: tuple[str, ...] = ()
+    resampled: tuple[int, int] | None = None
 
     @property
     def alpha(self) -> float:

@@ -1,0 +1,180 @@
+"""Frobenius norm of the Jacobian of the logits, or of any layer, at each input.
+
+    exact:         ‖J‖²_F = Σₖ ‖∇ₓ zₖ‖²                        one reverse pass per value zₖ of the layer
+    projections:   ‖J‖²_F = E ‖Jᵀv‖²,   E[vvᵀ] = I             one reverse pass per projection
+
+Source: Hoffman, Roberts & Yaida 2019, arXiv:1908.02729; signs as in Hutchinson 1990.
+Differs from the source: v is drawn per input and never normalised over the batch. With A = JJᵀ and K values, a draw of
+‖Jᵀv‖² has variance 2tr A² (gaussian), 2(tr A² − Σ Aₖₖ²) (signs), or 2K/(K+2) · (tr A² − (tr A)²/K) (sphere).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor, nn
+
+from eigenfall.check import need
+from eigenfall.layers import hidden_of, left_as_found
+from eigenfall.types import Smoothness
+
+
+@dataclass(frozen=True)
+class Frobenius:
+    """‖J‖_F per input, exact or by random projections.
+
+    Attributes:
+        projections: how many random projections per input; `none`: exact.
+        distribution: what projections are drawn from: "signs" has the least variance, "gaussian", or "sphere" (of
+            radius √K).
+        memory: what the passes may hold at once, in GB; how many inputs go through together follows from it.
+        chunk_size: how many inputs go through together, instead of what follows from `memory`.
+    """
+
+    cite: ClassVar[str] = "hoffman2019"
+    projections: int | None = None
+    distribution: Literal["signs", "gaussian", "sphere"] = "signs"
+    memory: float = 1.0
+    chunk_size: int | None = None
+
+    def __post_init__(self) -> None:
+        need(
+            (self.projections is None or self.projections >= 1)
+            and self.memory > 0
+            and (self.chunk_size is None or self.chunk_size >= 1),
+            expected="at least one projection, one input at a time and some memory",
+            got=f"projections={self.projections}, chunk_size={self.chunk_size}, memory={self.memory}",
+            remedy="Leave projections out for the exact norm.",
+        )
+
+    def __call__(
+        self, model: nn.Module, inputs: Float[Tensor, "inputs ..."], layer: str, generator: torch.Generator
+    ) -> Smoothness:
+        """Norm of the derivative of a layer's values with respect to the input.
+
+        Args:
+            model: any module whose rows do not see each other in eval mode; it is left as it was found.
+            inputs: `(inputs, ...)`, in the unit of the data set, on the model's device.
+            layer: module path, or "outputs" for the logits. A map counts with all its values.
+            generator: projections are drawn from it input by input, so that chunks change nothing; unused if exact.
+
+        Returns:
+            The norm at each input in layer units per input unit, and the scale of the layer's values.
+
+        Raises:
+            ValueError: if there are no inputs, the model has no such layer, the layer does not depend on the inputs,
+                or a norm is not finite.
+        """
+        need(len(inputs) >= 1, expected="at least one input", got="none", remedy="Give some.")
+        with left_as_found(model):
+            chunk = self.chunk_size or max(1, int(self.memory * 1e9 / bytes_per_input(model, inputs[:1], layer)))
+            squares, spread = [], _Spread()
+            for some in inputs.split(chunk):
+                at = some.detach().clone().requires_grad_()
+                values = _values(model, at, layer)
+                spread.add(values.detach())
+                squares.append(_square(values, at, self._cotangents(values.detach(), generator)))
+        norms = torch.cat(squares).sqrt()
+        need(
+            bool(torch.isfinite(norms).all()),
+            expected=f"a finite Jacobian of {layer!r}",
+            got=f"NaN or infinity at {int((~torch.isfinite(norms)).sum())} of {len(norms)} inputs",
+            remedy="Look for diverged weights, or inputs that are not finite.",
+        )
+        return Smoothness("jacobian_norm", layer, norms.cpu(), spread.root_mean_square, method="frobenius")
+
+    def _cotangents(self, values: Float[Tensor, "some values"], generator: torch.Generator) -> Iterator[Tensor]:
+        """What is pulled back, one `(some, values)` after the other; their squares are summed."""
+        if self.projections is None:
+            for column in range(values.shape[1]):
+                one = torch.zeros_like(values)
+                one[:, column] = 1
+                yield one
+            return
+        shape = (self.projections, values.shape[1])
+        drawn = torch.stack([_draw(shape, self.distribution, generator) for _ in values], dim=1)
+        yield from drawn.to(values) / math.sqrt(self.projections)
+
+
+def _draw(
+    shape: tuple[int, int], distribution: str, generator: torch.Generator
+) -> Float64[Tensor, "projections values"]:
+    """Projections of one input, with E[vvᵀ] = I."""
+    device = generator.device
+    if distribution == "signs":
+        return torch.randint(0, 2, shape, generator=generator, device=device).double() * 2 - 1
+    normal = torch.randn(shape, generator=generator, device=device, dtype=torch.float64)
+    if distribution == "gaussian":
+        return normal
+    return normal * (math.sqrt(shape[1]) / normal.norm(dim=1, keepdim=True))
+
+
+def _values(model: nn.Module, inputs: Tensor, layer: str) -> Float[Tensor, "some values"]:
+    _, found = hidden_of(model, inputs, [layer])
+    values = found[layer]
+    need(
+        values.ndim >= 2 and len(values) == len(inputs),
+        expected=f"one row per input in layer {layer!r}",
+        got=f"shape {tuple(values.shape)} for {len(inputs)} inputs",
+        remedy="Name a layer whose output has one row per input.",
+    )
+    need(
+        values.requires_grad,
+        expected=f"values of {layer!r} that depend on the inputs by differentiable steps",
+        got="values without a gradient",
+        remedy="Name another layer, or take `detach` out of the model.",
+    )
+    return values.flatten(1)
+
+
+def _square(values: Tensor, inputs: Tensor, cotangents: Iterator[Tensor]) -> Float64[Tensor, " some"]:
+    """Σ ‖Jᵀv‖² over the cotangents, for each input."""
+    total = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
+    for cotangent in cotangents:
+        (gradient,) = torch.autograd.grad(values, inputs, cotangent, retain_graph=True)
+        total += gradient.flatten(1).double().square().sum(1)
+    return total
+
+
+class _Spread:
+    """Root mean square of values about the mean of each over the inputs, added up over chunks."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self.squares = 0, 0.0, 0.0
+
+    def add(self, values: Float[Tensor, "some values"]) -> None:
+        """Add the values of some inputs."""
+        values = values.double()
+        mean = values.mean(0)
+        change, total = mean - self.mean, self.count + len(values)
+        self.squares = (
+            self.squares + (values - mean).square().sum(0) + change.square() * self.count * len(values) / total
+        )
+        self.mean, self.count = self.mean + change * len(values) / total, total
+
+    @property
+    def root_mean_square(self) -> float:
+        """The square root of the variance (divisor: the count), averaged over the values."""
+        return float((self.squares / self.count).mean().sqrt())
+
+
+def bytes_per_input(model: nn.Module, one: Float[Tensor, "one ..."], layer: str) -> int:
+    """What one input holds while it is pulled back: every module's output, the layer thrice, the input thrice."""
+    counted: list[int] = []
+
+    def count(module: nn.Module, arguments: object, output: object) -> None:
+        if isinstance(output, Tensor):
+            counted.append(output.numel() * output.element_size())
+
+    handles = [module.register_forward_hook(count) for module in model.modules()]
+    try:
+        with torch.no_grad():
+            _, found = hidden_of(model, one, [layer])
+    finally:
+        for handle in handles:
+            handle.remove()
+    own = found[layer].numel() * found[layer].element_size()
+    return sum(counted) + 3 * own + 3 * one.numel() * one.element_size()
