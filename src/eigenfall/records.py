@@ -1,0 +1,333 @@
+"""A finished run as a folder, and what an unfinished one goes on from.
+
+    runs/
+      spectral-s0-1f0c9a7be2d4/     arm, seed, first twelve digits of the run's hash
+        record.json                 schema, run, versions, rows, measurement, history, bibliography
+        arrays.npz                  the arrays that record.json names
+        weights.safetensors         if the run made a model
+        SHA256SUMS                  as `sha256sum -c` reads it
+      .partial/<hash>/              checkpoint of an unfinished run
+
+A record is put together under `.partial` and renamed when it is whole, so that a run that was killed leaves nothing
+that looks finished. Everything in it is read without pickle.
+"""
+
+import dataclasses
+import hashlib
+import io
+import json
+import math
+import os
+import platform
+import re
+import shutil
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from eigenfall.atomic import sha256, write_file, write_folder, writing
+from eigenfall.check import need
+from eigenfall.packing import canonical, npz, opened, pack, safetensors_of, seal, sha256_of, unpack
+from eigenfall.references import bibliography, citations
+from eigenfall.types import Measurement, Record, Row
+
+SCHEMA = 1
+DECIDES_NOTHING = ("device", "hash")
+"""Settings that are kept but stay out of the hash."""
+
+
+# ------------------------------------------------------------------------------- identity
+
+
+def run_hash(run: Mapping[str, Any]) -> str:
+    """SHA-256 of a run's settings, the digest of its inputs among them, and the schema.
+
+    The order of the settings, the device, and the version of the code do not enter. Lists and tuples are one.
+    """
+    decides = {key: entry for key, entry in run.items() if key not in DECIDES_NOTHING}
+    tree, _ = pack({"run": _plain(decides, "run"), "schema": SCHEMA})
+    return sha256(canonical(tree).encode())
+
+
+def digest_of(pieces: Iterable[Tensor]) -> str:
+    """SHA-256 of the contents of inputs that come in pieces; the way they are cut enters."""
+    total = hashlib.sha256()
+    for piece in pieces:
+        total.update(sha256_of({"piece": piece}).encode())
+    return total.hexdigest()
+
+
+def record_name(run: Mapping[str, Any]) -> str:
+    """Folder name of a run: its `arm` in safe letters, its `seed` if it has one, twelve digits of its hash."""
+    arm = re.sub(r"[^A-Za-z0-9_+.-]+", "-", str(run.get("arm", "run"))).strip("-.")[:60] or "run"
+    seed = f"-s{int(run['seed'])}" if run.get("seed") is not None else ""
+    return f"{arm}{seed}-{run_hash(run)[:12]}"
+
+
+def versions() -> dict[str, str]:
+    """Of everything that numbers may depend on beside the settings."""
+    return {
+        "eigenfall": version("eigenfall"),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _plain(value: Any, place: str) -> Any:
+    """Settings as a record keeps them: lists become tuples, paths become text; tensors and nouns are refused."""
+    if isinstance(value, Mapping):
+        return {key: _plain(entry, f"{place}.{key}") for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_plain(entry, place) for entry in value)
+    if isinstance(value, Path):
+        return str(value)
+    need(
+        value is None or isinstance(value, bool | int | float | str),
+        expected=f"a plain value for {place}",
+        got=f"a {type(value).__name__}",
+        remedy="A run is told in numbers, text, tuples and mappings of them; spell its parts.",
+    )
+    return value
+
+
+# -------------------------------------------------------------------------------- records
+
+
+def save(
+    root: str | Path,
+    run: Mapping[str, Any],
+    measurement: Measurement,
+    weights: Mapping[str, Tensor] | None = None,
+    history: Sequence[Row] = (),
+    parts: Iterable[Any] = (),
+) -> Record:
+    """Write a finished run into a folder of its own under `root`, and drop its checkpoint.
+
+    Args:
+        root: folder of records; made if it is not there.
+        run: all that decides the numbers, plain values, the digest of the inputs among them; `arm` and `seed` name it.
+        measurement: everything measured.
+        weights: the model's state by name.
+        history: one row per logged training step.
+        parts: the parts used, for the bibliography.
+
+    Returns:
+        The record, read back from its folder.
+
+    Raises:
+        ValueError: if the record is there already, or cannot be written; then nothing is left of it.
+    """
+    root, digest, run = Path(root), run_hash(run), _plain(run, "run")
+    path = root / record_name(run)
+    need(
+        not path.exists(),
+        expected=f"no record at {path} yet",
+        got="one",
+        remedy="The same run was finished before: load it, or remove it to run again.",
+    )
+    tree, arrays = pack(
+        {
+            "run": run,
+            "versions": versions(),
+            "rows": measurement.rows,
+            "measurement": dataclasses.replace(measurement, rows=()),
+            "history": tuple(history),
+            "bibliography": bibliography(citations(parts)),
+        }
+    )
+    files = {"arrays.npz": npz(arrays)}
+    if weights is not None:
+        files["weights.safetensors"] = safetensors_of(weights)
+    sizes = {name: len(data) for name, data in files.items()}
+    head = {"eigenfall": version("eigenfall"), "schema": SCHEMA, "hash": digest, "sizes": sizes}
+    files["record.json"] = (json.dumps({**head, **tree}, indent=1, allow_nan=False) + "\n").encode()
+    files["SHA256SUMS"] = "".join(f"{sha256(data)}  {name}\n" for name, data in sorted(files.items())).encode()
+    write_folder(path, _partial(root, digest) / f"record-{os.getpid()}", files)
+    drop_checkpoint(root, digest)
+    return load(path)
+
+
+def load(path: str | Path) -> Record:
+    """A record from its folder. Weights are looked at for their length only; `weights` reads and checks them.
+
+    Raises:
+        ValueError: if the folder is not a record, a file in it was changed, cut short or lost, or a later eigenfall
+            wrote it.
+    """
+    path = Path(path)
+    need(
+        path.is_dir(), expected=f"a record at {path}", got="no such folder", remedy="Give the folder of a finished run."
+    )
+    sums = _sums(path)
+    need(
+        "record.json" in sums,
+        expected=f"a record at {path}",
+        got="a folder without one",
+        remedy="Give the folder of a finished run, the one that holds record.json and SHA256SUMS.",
+    )
+    content = json.loads(_checked(path / "record.json", sums))
+    need(
+        content["schema"] <= SCHEMA,
+        expected=f"a record of schema {SCHEMA} or older at {path}",
+        got=f"schema {content['schema']}, written by eigenfall {content['eigenfall']}",
+        remedy="Update eigenfall.",
+    )
+    for name, size in content["sizes"].items():
+        found = (path / name).stat().st_size if (path / name).is_file() else None
+        need(found == size, **_broken(path / name, "no such file" if found is None else "one of another length"))
+    arrays = np.load(io.BytesIO(_checked(path / "arrays.npz", sums)), allow_pickle=False)
+    told = unpack(
+        {key: content[key] for key in ("run", "versions", "rows", "measurement", "history", "bibliography")}, arrays
+    )
+    return Record(
+        path=path,
+        run=told["run"],
+        versions=told["versions"],
+        measurement=dataclasses.replace(told["measurement"], rows=told["rows"]),
+        history=told["history"],
+        bibliography=told["bibliography"],
+    )
+
+
+def load_all(root: str | Path) -> list[Record]:
+    """Every finished record under a folder, by name; the folder may be a record itself.
+
+    Raises:
+        ValueError: if the folder is not there, or one of the records is not whole.
+    """
+    root = Path(root)
+    need(
+        root.is_dir(),
+        expected=f"a folder of records at {root}",
+        got="no such folder",
+        remedy="Give the one runs were written to.",
+    )
+    if (root / "record.json").exists():
+        return [load(root)]
+    return [load(path) for path in sorted(root.iterdir()) if _looks_finished(path)]
+
+
+def weights(record: Record) -> dict[str, Tensor]:
+    """The weights of a record's model by name, on the CPU."""
+    path = record.path / "weights.safetensors"
+    need(
+        path.exists(),
+        expected=f"weights in {record.path}",
+        got="none",
+        remedy="Only runs that train or learn keep them.",
+    )
+    return safetensors.torch.load(_checked(path, _sums(record.path)))
+
+
+def finished(root: str | Path, digest: str) -> Path | None:
+    """Folder of the finished run with this hash, if there is one."""
+    found = sorted(path for path in Path(root).glob(f"*-{digest[:12]}") if (path / "record.json").is_file())
+    return found[0] if found else None
+
+
+def _looks_finished(path: Path) -> bool:
+    named = re.search(r"-[0-9a-f]{12}$", path.name) is not None
+    return path.is_dir() and not path.name.startswith(".") and (named or (path / "record.json").exists())
+
+
+def _broken(path: Path, got: str) -> dict[str, str]:
+    return {
+        "expected": f"{path} as it was written",
+        "got": got,
+        "remedy": "It was changed or cut short: restore it, or remove the record and run again.",
+    }
+
+
+def _sums(path: Path) -> dict[str, str]:
+    """SHA-256 of each file of a record, by name; empty if there are none."""
+    try:
+        lines = (path / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+
+
+def _checked(path: Path, sums: Mapping[str, str]) -> bytes:
+    """A file's bytes, refused unless they have the sum they were written with."""
+    need(path.is_file(), **_broken(path, "no such file"))
+    data = path.read_bytes()
+    need(sums.get(path.name) == sha256(data), **_broken(path, "one with another SHA-256"))
+    return data
+
+
+# ---------------------------------------------------------------------------- checkpoints
+
+
+def _partial(root: str | Path, digest: str) -> Path:
+    return Path(root) / ".partial" / digest
+
+
+def write_checkpoint(root: str | Path, digest: str, snapshot: Mapping[str, Any]) -> None:
+    """Replace the checkpoint of the unfinished run with this hash; a kill leaves the old one or the new one.
+
+    Args:
+        root: folder of records.
+        digest: the run's hash.
+        snapshot: tensors, numbers and text by name.
+    """
+    write_file(_partial(root, digest) / "checkpoint.safetensors", seal(snapshot))
+
+
+def read_checkpoint(root: str | Path, digest: str) -> dict[str, Any] | None:
+    """The snapshot last written for this run, tensors on the CPU; `None` if there is none.
+
+    Raises:
+        ValueError: if the file was changed or cut short.
+    """
+    path = _partial(root, digest) / "checkpoint.safetensors"
+    return opened(path) if path.is_file() else None
+
+
+def drop_checkpoint(root: str | Path, digest: str) -> None:
+    """Remove what an unfinished run left; nothing happens if there is nothing."""
+    with writing(_partial(root, digest)):
+        if _partial(root, digest).is_dir():
+            shutil.rmtree(_partial(root, digest))
+        if _partial(root, digest).parent.is_dir() and not any(_partial(root, digest).parent.iterdir()):
+            _partial(root, digest).parent.rmdir()
+
+
+# ----------------------------------------------------------------------- numbers for machines
+
+
+def write_rows(path: str | Path, rows: Iterable[Row], command: Sequence[str]) -> None:
+    """Write tidy rows as strict JSON into a file, or to standard output if the path is "-".
+
+    NaN is left out; an infinite number is the text "inf" or "-inf", since JSON has none.
+    """
+    content = {
+        "eigenfall": version("eigenfall"),
+        "schema": SCHEMA,
+        "command": list(command),
+        "rows": [{key: _strict(entry) for key, entry in row.items() if not _is_nan(entry)} for row in rows],
+    }
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    if str(path) == "-":
+        sys.stdout.write(text)
+    else:
+        write_file(Path(path), text.encode())
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float | np.floating) and math.isnan(value)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
