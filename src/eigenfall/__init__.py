@@ -11,7 +11,7 @@ import importlib
 from typing import Any
 
 _HOME = {
-    "compare": "measurement",
+    "compare": "comparison",
     "load": "records",
     "measure": "measurement",
     "plot": "figures",

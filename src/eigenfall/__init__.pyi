@@ -1,7 +1,7 @@
 """The package's top level as type checkers see it; `tests/test_package.py` holds it against `__init__.py`."""
 
+from eigenfall.comparison import compare as compare
 from eigenfall.figures import plot as plot
-from eigenfall.measurement import compare as compare
 from eigenfall.measurement import measure as measure
 from eigenfall.records import load as load
 from eigenfall.types import Estimate as Estimate
