@@ -5,7 +5,7 @@
 Repeats are averaged first, over those that are there. The matrix is taken on the smaller side, units or stimuli; both
 have the same eigenvalues. Chunks are read once and added up in float64.
 
-Source: textbook; the choice of sides as in Stringer et al. 2019, Nature 571, doi:10.1038/s41586-019-1346-5.
+Source: Pearson 1901, Phil. Mag. 2, 559-572, doi:10.1080/14786440109462720.
 Differs from the source: divisor S − 1. No Gram matrix is ever squared, which would lose ranks below 10⁻⁸ of the top.
 """
 
@@ -111,7 +111,7 @@ class PCA:
             2e-6 of the largest.
     """
 
-    cite: ClassVar[str] = "stringer2019"
+    cite: ClassVar[str] = "pearson1901"
     precision: Precision = "float64"
 
     def __call__(self, responses: Responses | Gram, generator: torch.Generator | None = None) -> Spectrum:
