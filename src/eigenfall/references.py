@@ -39,7 +39,8 @@ def _keys(part: Any) -> Iterator[str]:
         for entry in part:
             yield from _keys(entry)
     elif dataclasses.is_dataclass(part):
-        if isinstance(getattr(part, "cite", None), str):
-            yield part.cite
+        key = getattr(part, "cite", None)
+        if isinstance(key, str):
+            yield key
         for field in dataclasses.fields(part):
             yield from _keys(getattr(part, field.name))
