@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import os
+import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ def writing(path: Path) -> Iterator[None]:
             got, remedy = "no permission", "Choose another folder, or have its permissions changed."
         elif reason.errno in NO_FOLDER:
             got, remedy = "a file where a folder is needed", "Move the file, or choose another folder."
+        elif reason.errno == errno.ENOTEMPTY:
+            got, remedy = "one of that name", "It was written meanwhile: read it, or remove it and run again."
         else:
             got, remedy = f"the error {reason.strerror!r}", "Choose another folder, or mend the disk."
         raise ValueError(f"Expected to write {path}, got {got}. {remedy}") from reason
@@ -63,7 +66,7 @@ def write_file(path: Path, data: bytes) -> None:
             path.write_bytes(data)
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{os.getpid()}")
+        aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             _write(aside, data)
             aside.replace(path)

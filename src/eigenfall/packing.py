@@ -30,7 +30,11 @@ from torch import Tensor
 from eigenfall import types
 from eigenfall.check import need, one_of
 
-NOUNS: dict[str, type] = {name: noun for name, noun in vars(types).items() if dataclasses.is_dataclass(noun)}
+NOUNS = {
+    name: noun
+    for name, noun in vars(types).items()
+    if isinstance(noun, type) and dataclasses.is_dataclass(noun) and noun.__module__ == types.__name__
+}
 STORED = (
     torch.float64,
     torch.float32,

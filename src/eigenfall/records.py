@@ -17,11 +17,12 @@ import hashlib
 import io
 import json
 import math
-import os
 import platform
 import re
+import secrets
 import shutil
 import sys
+import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -41,6 +42,8 @@ from eigenfall.types import Measurement, Record, Row
 SCHEMA = 1
 DECIDES_NOTHING = ("device", "hash")
 """Settings that are kept but stay out of the hash."""
+TOLD = ("run", "versions", "rows", "measurement", "history", "bibliography")
+"""What a record tells, in the order of `record.json`."""
 
 
 # ------------------------------------------------------------------------------- identity
@@ -152,7 +155,7 @@ def save(
     head = {"eigenfall": version("eigenfall"), "schema": SCHEMA, "hash": digest, "sizes": sizes}
     files["record.json"] = (json.dumps({**head, **tree}, indent=1, allow_nan=False) + "\n").encode()
     files["SHA256SUMS"] = "".join(f"{sha256(data)}  {name}\n" for name, data in sorted(files.items())).encode()
-    write_folder(path, _partial(root, digest) / f"record-{os.getpid()}", files)
+    write_folder(path, _partial(root, digest) / f"record-{secrets.token_hex(4)}", files)
     drop_checkpoint(root, digest)
     return load(path)
 
@@ -168,13 +171,13 @@ def load(path: str | Path) -> Record:
     need(
         path.is_dir(), expected=f"a record at {path}", got="no such folder", remedy="Give the folder of a finished run."
     )
-    sums = _sums(path)
     need(
-        "record.json" in sums,
+        (path / "record.json").is_file(),
         expected=f"a record at {path}",
-        got="a folder without one",
-        remedy="Give the folder of a finished run, the one that holds record.json and SHA256SUMS.",
+        got="a folder without record.json",
+        remedy="Give the folder of a finished run.",
     )
+    sums = _sums(path)
     content = json.loads(_checked(path / "record.json", sums))
     need(
         content["schema"] <= SCHEMA,
@@ -184,19 +187,18 @@ def load(path: str | Path) -> Record:
     )
     for name, size in content["sizes"].items():
         found = (path / name).stat().st_size if (path / name).is_file() else None
-        need(found == size, **_broken(path / name, "no such file" if found is None else "one of another length"))
-    arrays = np.load(io.BytesIO(_checked(path / "arrays.npz", sums)), allow_pickle=False)
-    told = unpack(
-        {key: content[key] for key in ("run", "versions", "rows", "measurement", "history", "bibliography")}, arrays
-    )
-    return Record(
-        path=path,
-        run=told["run"],
-        versions=told["versions"],
-        measurement=dataclasses.replace(told["measurement"], rows=told["rows"]),
-        history=told["history"],
-        bibliography=told["bibliography"],
-    )
+        _need_whole(found == size, path / name, "no such file" if found is None else "one of another length")
+    stored = _checked(path / "arrays.npz", sums)
+    try:
+        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
+            told = {key: unpack(content[key], arrays) for key in TOLD}
+        measurement = dataclasses.replace(told["measurement"], rows=told["rows"])
+    except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as reason:
+        raise ValueError(
+            f"Expected a record of values that eigenfall {version('eigenfall')} knows at {path}, got one of eigenfall "
+            f"{content['eigenfall']} with others: {reason} Update eigenfall, or run again."
+        ) from reason
+    return Record(path, told["run"], told["versions"], measurement, told["history"], told["bibliography"])
 
 
 def load_all(root: str | Path) -> list[Record]:
@@ -240,29 +242,34 @@ def _looks_finished(path: Path) -> bool:
     return path.is_dir() and not path.name.startswith(".") and (named or (path / "record.json").exists())
 
 
-def _broken(path: Path, got: str) -> dict[str, str]:
-    return {
-        "expected": f"{path} as it was written",
-        "got": got,
-        "remedy": "It was changed or cut short: restore it, or remove the record and run again.",
-    }
+def _need_whole(held: bool, path: Path, got: str) -> None:
+    need(
+        held,
+        expected=f"{path} as it was written",
+        got=got,
+        remedy="It was changed or cut short: restore it, or remove the record and run again.",
+    )
 
 
 def _sums(path: Path) -> dict[str, str]:
-    """SHA-256 of each file of a record, by name; empty if there are none."""
-    try:
-        lines = (path / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return {}
+    """SHA-256 of each file of a record, by name."""
+    lines = _bytes(path / "SHA256SUMS").decode(errors="replace").splitlines()
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def _checked(path: Path, sums: Mapping[str, str]) -> bytes:
     """A file's bytes, refused unless they have the sum they were written with."""
-    need(path.is_file(), **_broken(path, "no such file"))
-    data = path.read_bytes()
-    need(sums.get(path.name) == sha256(data), **_broken(path, "one with another SHA-256"))
+    data = _bytes(path)
+    _need_whole(sums.get(path.name) == sha256(data), path, "one with another SHA-256")
     return data
+
+
+def _bytes(path: Path) -> bytes:
+    _need_whole(path.is_file(), path, "no such file")
+    try:
+        return path.read_bytes()
+    except OSError as reason:
+        raise ValueError(f"Expected to read {path}, got: {reason.strerror}. Have its permissions changed.") from reason
 
 
 # ---------------------------------------------------------------------------- checkpoints
@@ -298,8 +305,6 @@ def drop_checkpoint(root: str | Path, digest: str) -> None:
     with writing(_partial(root, digest)):
         if _partial(root, digest).is_dir():
             shutil.rmtree(_partial(root, digest))
-        if _partial(root, digest).parent.is_dir() and not any(_partial(root, digest).parent.iterdir()):
-            _partial(root, digest).parent.rmdir()
 
 
 # ----------------------------------------------------------------------- numbers for machines
