@@ -12,9 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("atomic", "formats", "linalg", "sources", "statistics"),
+    ("grammar", "atomic", "formats", "linalg", "sources", "statistics"),
     ("downloads", "excess", "types"),
-    ("blocks", "datafiles", "layers", "objectives", "packing", "references", "rows", "splits"),
+    ("datafiles", "layers", "objectives", "packing", "references", "rows", "splits"),
+    ("blocks",),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
@@ -29,6 +30,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("commands",),
     ("cli",),
+    ("__main__",),
 )
 """Whoever stands in a line imports from the lines above it, and from its own folder."""
 

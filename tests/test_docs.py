@@ -1,0 +1,234 @@
+"""What is shown, runs: every page from top to bottom, every example, every link, every name of a file or a field.
+
+A page's commands run at a smaller scale than they are written for (`THRIFT`), and in one process; those of `HEAVY` have
+their flags read and their parts built, but do not run.
+"""
+
+import functools
+import importlib
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tyro
+
+from eigenfall import commands, parts, types
+from eigenfall.cli import COMMANDS, main
+from eigenfall.penalties.spectral import SpectralState
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
+NAMES = {path: str(path.relative_to(ROOT)) for path in (*PAGES, *EXAMPLES)}
+
+HEAVY = ("demo", "reproduce", "data fetch")
+MEASURED = ("--attacked", "40", "--epsilons", "0.05", "0.1", "--draws", "2", "--smoothness-inputs", "20")
+THRIFT = {
+    "train": ("--steps", "30", "--workers", "1", *MEASURED),
+    "measure": MEASURED,
+    "attack": ("--images", "40"),
+}
+
+MODEL = """
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+digits = load_digits()
+images = torch.tensor(digits.images[:200], dtype=torch.float32) / 16
+classes = torch.tensor(digits.target[:200])
+
+
+def make_model():
+    torch.manual_seed(0)
+    model = nn.Sequential()
+    model.add_module("flatten", nn.Flatten())
+    model.add_module("fc1", nn.Sequential(nn.Linear(64, 40), nn.Tanh()))
+    model.add_module("fc2", nn.Sequential(nn.Linear(40, 30), nn.Tanh()))
+    model.add_module("readout", nn.Linear(30, 10))
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.01)
+    for _ in range(60):
+        loss = nn.functional.cross_entropy(model(images), classes)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return model
+
+
+model = make_model()
+"""
+
+
+@pytest.fixture
+def reader(tmp_path, monkeypatch):
+    """The folder of someone who reads a page: a project, images and a recording of their own."""
+    project = tmp_path / "my_project"
+    project.mkdir()
+    (project / "__init__.py").touch()
+    (project / "model.py").write_text(MODEL)
+    shutil.copy(ROOT / "examples" / "theilsen.py", project / "theilsen.py")
+    generator = np.random.default_rng(0)
+    scale = np.arange(1, 61) ** -0.5
+    np.save(tmp_path / "session.npy", generator.standard_normal((300, 60)) * scale)
+    images = generator.random((200, 1, 8, 8), dtype=np.float32)
+    np.savez(tmp_path / "images.npz", inputs=images, targets=np.arange(200) % 10)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    known = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - known:
+        if name.partition(".")[0] == "my_project":
+            del sys.modules[name]
+
+
+def blocks(page):
+    """Language and text of each fenced block of a page, in order."""
+    return re.findall(r"^```(\w*)\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def typed(text):
+    """The `eigenfall` commands of a block."""
+    return [line for line in text.splitlines() if line.startswith("eigenfall ")]
+
+
+def read_only(arguments, monkeypatch):
+    """Read a command's flags and build the parts that they name, without running it."""
+    function = getattr(importlib.import_module(f"eigenfall.commands.{arguments[0]}"), arguments[0])
+    found = {}
+
+    @functools.wraps(function)
+    def instead(*positional, **named):
+        found.update(named)
+
+    tyro.cli(instead, args=arguments[1:])
+    for flag, kind in (("data", "datasets"), ("architecture", "architectures")):
+        if isinstance(found.get(flag), str) and found[flag]:
+            parts.read(kind, found[flag])
+    for flag, kind in (("penalty", "penalties"), ("attack", "attacks")):
+        for text in found.get(flag, ()):
+            parts.read(kind, text)
+    return found
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if any(language for language, _ in blocks(page))], ids=NAMES.get
+)
+def test_a_page_runs_from_top_to_bottom(page, reader, monkeypatch, capsys):
+    names = {"__name__": "page"}
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, NAMES[page], "exec"), names)
+        for line in typed(text) if language == "console" else ():
+            arguments = shlex.split(line)[1:]
+            if " ".join(arguments).startswith(HEAVY):
+                read_only(arguments, monkeypatch)
+            else:
+                status = main([*arguments, *THRIFT.get(arguments[0], ())])
+                assert status == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_every_documented_command_has_flags_that_can_be_read(reader, monkeypatch):
+    lines = [line for page in PAGES for language, text in blocks(page) if language == "console" for line in typed(text)]
+    assert len(lines) > 10
+    for line in lines:
+        arguments = shlex.split(line)[1:]
+        assert arguments[0] in COMMANDS
+        read_only(arguments, monkeypatch)
+
+
+def test_every_command_is_documented():
+    text = "\n".join(page.read_text() for page in PAGES)
+    assert [command for command in COMMANDS if f"eigenfall {command}" not in text] == []
+
+
+def test_every_make_target_that_is_shown_exists():
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    shown = {
+        name for page in PAGES for name in re.findall(r"\bmake (\w+)$|`make (\w+)`", page.read_text(), re.MULTILINE)
+    }
+    named = {one or other for one, other in shown}
+    assert {"demo", "test"} <= named <= targets
+
+
+def test_a_users_own_model_is_found_from_where_they_stand(reader):
+    program = Path(sys.executable).parent / "eigenfall"
+    line = "attack my_project.model:make_model --data file:path=images.npz --attack fgsm --epsilons 0.1 --images 20"
+    done = subprocess.run(
+        [program, *shlex.split(line)], capture_output=True, text=True, env={**os.environ, "PYTHONPATH": ""}
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("script", EXAMPLES, ids=NAMES.get)
+def test_an_example_runs(script, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(script), run_name="__main__")
+    assert "α" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------- links and names
+
+
+def anchors(page):
+    """Anchors of a page's headings, as they are made for the web."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
+def test_every_local_link_leads_somewhere(page):
+    prose = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if target.startswith(("https://", "http://")):
+            continue
+        path, _, anchor = target.partition("#")
+        goal = page.parent / path if path else page
+        assert goal.exists(), target
+        assert not anchor or anchor in anchors(goal), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
+def test_every_file_that_is_named_exists(page):
+    for name in re.findall(r"`([\w./-]+/[\w.-]+\.(?:py|md|bib|toml|txt))`", page.read_text()):
+        if "NAME" not in name and not name.startswith("my_project"):
+            assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
+def test_every_field_that_is_named_exists(page):
+    nouns = {**vars(types), "SpectralState": SpectralState}
+    for noun, field in re.findall(r"`(\w+)\.(\w+)(?:\[\w+\])?`", page.read_text()):
+        if isinstance(nouns.get(noun), type):
+            assert field in dir(nouns[noun]) or field in nouns[noun].__dataclass_fields__, f"{noun}.{field}"
+
+
+def test_the_page_on_parts_shows_a_real_file():
+    page = (ROOT / "docs" / "adding-a-part.md").read_text()
+    shown = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert [name for name, _ in shown] == ["examples/theilsen.py"]
+    for name, text in shown:
+        assert text == (ROOT / name).read_text()
+
+
+def test_the_page_on_parts_names_every_kind():
+    page = (ROOT / "docs" / "adding-a-part.md").read_text()
+    assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == sorted(parts.KINDS)
+
+
+def test_every_decision_is_listed():
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"\]\((\d{4}-[\w-]+\.md)\)", (folder / "README.md").read_text())
+    assert listed == sorted(path.name for path in folder.glob("[0-9]*.md"))
+
+
+def test_every_command_has_a_module_of_its_name():
+    folder = Path(commands.__file__).parent
+    assert [name for name in COMMANDS if not (folder / f"{name}.py").exists()] == []
