@@ -2,8 +2,8 @@
 
     s.d. = √(h / (S − h)) · s.d. over half-samples of h = ⌊S/2⌋ stimuli,   interval = value ± t · s.d.
 
-Source: Politis, Romano & Wolf 1999, Subsampling, ch. 2-3; for a mean, the s.d. over samples of h among S without
-replacement is √(1/h − 1/S) σ, hence the factor.
+Source: Politis & Romano 1994, Ann. Statist. 22, doi:10.1214/aos/1176325770. For a mean, the s.d. over samples of h
+among S without replacement is √(1/h − 1/S) σ, hence the factor.
 Only samples without replacement are offered. A bootstrap with replacement holds every stimulus several times, which
 steepens the spectrum: true α = 1, 200 units, 400 stimuli gave 1.28 on the data and 1.59 in the bootstrap's mean.
 """

@@ -35,6 +35,7 @@ def _checked(matrix: Tensor, limit: int) -> Float64[Tensor, "side side"]:
         got=f"shape {tuple(matrix.shape)}",
         remedy="Give a covariance or a Gram matrix.",
     )
+    matrix = matrix.detach()
     side = len(matrix)
     block = max(1, BLOCK // side)
     largest = asymmetry = 0.0
@@ -60,7 +61,7 @@ def _checked(matrix: Tensor, limit: int) -> Float64[Tensor, "side side"]:
         got=f"{side}",
         remedy="Take fewer stimuli or units, or a GPU.",
     )
-    return matrix.detach().to("cpu" if matrix.device.type == "mps" else matrix.device).double()
+    return matrix.to("cpu" if matrix.device.type == "mps" else matrix.device).double()
 
 
 def _attempts(matrix: Tensor) -> Iterator[Tensor]:

@@ -109,7 +109,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
         only_second: the reverse.
 
     Returns:
-        2 P(X < m) + P(X = m) for X binomial(n, ½), n discordant inputs, m the smaller count; 1 without any.
+        2 P(X < m) + P(X = m) for X binomial(n, ½), n discordant inputs, m the smaller count; 1 for equal counts.
 
     Raises:
         ValueError: for a negative count.

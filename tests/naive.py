@@ -1,0 +1,70 @@
+"""Slow, obvious twins of what the package does fast: loops over the definition. `bench/` compares with them too."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+# ------------------------------------------------------- spectra, fits, smoothness, statistics
+
+
+def covariance(rows):
+    """Sample covariance by its definition, one pair of units at a time, float64."""
+    rows = rows.double()
+    stimuli, units = rows.shape
+    centred = torch.stack([rows[:, unit] - sum(rows[:, unit].tolist()) / stimuli for unit in range(units)], 1)
+    found = torch.zeros(units, units, dtype=torch.float64)
+    for i in range(units):
+        for j in range(units):
+            found[i, j] = math.fsum((centred[:, i] * centred[:, j]).tolist()) / (stimuli - 1)
+    return found
+
+
+def eigenvalues(responses):
+    """All eigenvalues of the covariance of the repeat means, NaN left out, from `(repeats, stimuli, units)`."""
+    return torch.linalg.eigvalsh(covariance(responses.double().nanmean(0))).flip(0)
+
+
+def eigenvalues_at_once(rows):
+    """The same from one covariance matrix in NumPy, as most people would write it."""
+    return np.linalg.eigvalsh(np.cov(np.asarray(rows, dtype=np.float64), rowvar=False))[::-1].copy()
+
+
+def exponent(values, first_rank, last_rank, weighted):
+    """Weighted least squares of ln λ on −ln n, term by term, over the positive eigenvalues."""
+    ranks = [n for n in range(first_rank, last_rank + 1) if values[n - 1] > 0]
+    w = {n: 1 / n if weighted else 1.0 for n in ranks}
+    total = math.fsum(w.values())
+    x = math.fsum(w[n] * -math.log(n) for n in ranks) / total
+    y = math.fsum(w[n] * math.log(values[n - 1]) for n in ranks) / total
+    top = math.fsum(w[n] * (-math.log(n) - x) * (math.log(values[n - 1]) - y) for n in ranks)
+    return top / math.fsum(w[n] * (-math.log(n) - x) ** 2 for n in ranks)
+
+
+def bootstrap_exponents(rows, first_rank, last_rank, draws, generator):
+    """What must never be an interval: exponents of bootstraps of the stimuli with replacement."""
+    found = []
+    for _ in range(draws):
+        drawn = rows[torch.randint(0, len(rows), (len(rows),), generator=generator)]
+        found.append(exponent(eigenvalues_at_once(drawn), first_rank, last_rank, weighted=True))
+    return found
+
+
+def jacobian(values_of, one):
+    """Jacobian of one input by central differences in float64, `(values, input values)`."""
+    columns, step = [], 1e-6
+    for place in range(one.numel()):
+        change = torch.zeros(one.numel(), dtype=torch.float64)
+        change[place] = step
+        change = change.reshape(one.shape)
+        with torch.no_grad():
+            columns.append((values_of((one + change)[None]) - values_of((one - change)[None])).flatten() / (2 * step))
+    return torch.stack(columns, 1)
+
+
+def mcnemar(only_first, only_second):
+    """Mid-p by adding up binomial terms as fractions."""
+    total, smaller = only_first + only_second, min(only_first, only_second)
+    terms = [Fraction(math.comb(total, k), 2**total) for k in range(smaller + 1)]
+    return float(min(Fraction(1), 2 * sum(terms) - terms[-1]))
