@@ -149,6 +149,15 @@ def test_every_command_is_documented():
     assert [command for command in COMMANDS if f"eigenfall {command}" not in text] == []
 
 
+def test_the_readme_keeps_its_promise_of_lines():
+    counted = [
+        len([line for line in text.splitlines() if line])
+        for language, text in blocks(ROOT / "README.md")
+        if language == "python"
+    ]
+    assert counted == [5, 3]
+
+
 def test_every_make_target_that_is_shown_exists():
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     shown = {
