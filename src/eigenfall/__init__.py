@@ -41,7 +41,7 @@ _HOME = {
 }
 """The module in which each name of the package's top level stands."""
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME]  # pyright: ignore[reportUnsupportedDunderAll] -- the stub lists them
 
 
 def __getattr__(name: str) -> Any:
