@@ -102,18 +102,11 @@ def _opened(path: Path, array: str) -> np.ndarray:
         got=repr(path.name),
         remedy="Save the array with numpy.save.",
     )
-    values = _reading(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
-    if not isinstance(values, np.ndarray):
-        with values as archive:
-            need(
-                bool(array) or len(archive.files) == 1,
-                expected=f"the name of one array in {path.name!r}",
-                got="none" if archive.files else "a file without arrays",
-                remedy=f"Set array to one of: {', '.join(archive.files)}.",
-            )
-            name = array or archive.files[0]
-            one_of(name, archive.files, f"array in {path.name!r}")
-            values = _reading(path, lambda: archive[name])
+    if path.suffix == ".npy":
+        values = _reading(path, lambda: np.lib.format.open_memmap(path, mode="r"))
+    else:
+        with path.open("rb") as handle:
+            values = _of_archive(path, _reading(path, lambda: np.load(handle, allow_pickle=False)), array)
     need(
         values.dtype.kind in "fiu",
         expected="real numbers",
@@ -127,6 +120,20 @@ def _opened(path: Path, array: str) -> np.ndarray:
         remedy="Save (stimuli, units) or (repeats, stimuli, units).",
     )
     return values
+
+
+def _of_archive(path: Path, archive: Any, array: str) -> np.ndarray:
+    """The array of an .npz that was asked for, or its only one."""
+    names = getattr(archive, "files", [])
+    need(
+        len(names) == 1 or (bool(array) and bool(names)),
+        expected=f"the name of one array in {path.name!r}",
+        got="none" if names else "a file without named arrays",
+        remedy=f"Set array to one of: {', '.join(names)}." if names else "Save it again with numpy.savez.",
+    )
+    name = array or names[0]
+    one_of(name, names, f"array in {path.name!r}")
+    return _reading(path, lambda: archive[name])
 
 
 def _named(axes: str, values: np.ndarray) -> tuple[str, ...]:
