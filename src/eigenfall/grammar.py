@@ -80,7 +80,7 @@ def value_of(text: str, hint: Hint, setting: str, read: Callable[[str], Any]) ->
             return number
     if hint in PLAIN or hint is type(None):
         raise _unfit(text, hint, setting)
-    return read(inner)
+    return None if hint is Any and text == "none" else read(inner)
 
 
 def text_of(value: Any, hint: Hint, spell: Callable[[Any], str]) -> str:
@@ -97,6 +97,9 @@ def text_of(value: Any, hint: Hint, spell: Callable[[Any], str]) -> str:
         if dataclasses.is_dataclass(value) or _reads_as(text, value, hint):
             return text
         return _readable(f"[{text}]", value, hint)
+    if hint in (int, float) and isinstance(value, int | float):
+        whole = isinstance(value, int) or value.is_integer()
+        return _readable(repr(hint(value) if whole or hint is float else value), value, hint)
     if value is None or isinstance(value, bool):
         return _word(value)
     if isinstance(value, tuple):
@@ -105,8 +108,6 @@ def text_of(value: Any, hint: Hint, spell: Callable[[Any], str]) -> str:
         return "/".join(_held(text_of(entry, one, spell), one) for entry, one in zip(value, hints, strict=True))
     if dataclasses.is_dataclass(value):
         return f"[{spell(value)}]"
-    if hint in (int, float) and not isinstance(value, str):
-        return _readable(repr(hint(value)), value, hint)
     text = str(value)
     split(text, ",")
     return f"[{text}]" if any(letter in text for letter in ",[]") else text

@@ -190,8 +190,9 @@ def load(path: str | Path) -> Record:
         _need_whole(found == size, path / name, "no such file" if found is None else "one of another length")
     stored = _checked(path / "arrays.npz", sums)
     try:
-        with np.load(io.BytesIO(stored), allow_pickle=False) as arrays:
-            told = {key: unpack(content[key], arrays) for key in TOLD}
+        with np.load(io.BytesIO(stored), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        told = {key: unpack(content[key], arrays) for key in TOLD}
         measurement = dataclasses.replace(told["measurement"], rows=told["rows"])
     except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as reason:
         raise ValueError(
