@@ -10,7 +10,7 @@ import gzip
 import io
 import pickle
 import zlib
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Shaped
@@ -77,9 +77,9 @@ def _dtype(code: Any, align: Any = False, copy: Any = True) -> np.dtype:
 
 
 class _ArraysOnly(pickle.Unpickler):
-    """Reads containers, text, numbers and arrays of unsigned bytes; every other name is refused before it is looked up."""
+    """Reads containers, text, numbers and arrays of unsigned bytes; any other name is refused unseen."""
 
-    _known = {
+    _known: ClassVar[dict[tuple[str, str], Any]] = {
         ("numpy.core.multiarray", "_reconstruct"): _array,
         ("numpy._core.multiarray", "_reconstruct"): _array,
         ("numpy", "ndarray"): _OnlyBytes,
