@@ -22,4 +22,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
 def one_of(name: str, known: Iterable[str], what: str) -> None:
     """Refuse a name that is not among the known ones, offering the nearest."""
     names = list(known)
-    need(name in names, expected=f"a known {what}", got=repr(name), remedy=nearest(name, names))
+    if name not in names:  # the nearest name takes a while to find
+        need(False, expected=f"a known {what}", got=repr(name), remedy=nearest(name, names))

@@ -35,6 +35,7 @@ NOUNS = {
     for name, noun in vars(types).items()
     if isinstance(noun, type) and dataclasses.is_dataclass(noun) and noun.__module__ == types.__name__
 }
+SCALARS = (str, int, float, bool, type(None))
 STORED = (
     torch.float64,
     torch.float32,
@@ -66,21 +67,22 @@ def unpack(tree: Any, arrays: Mapping[str, np.ndarray]) -> Any:
         ValueError: for an array that is not there, an unknown noun or an unknown field.
     """
     if isinstance(tree, list):
-        return tuple(unpack(entry, arrays) for entry in tree)
+        return tuple([entry if isinstance(entry, SCALARS) else unpack(entry, arrays) for entry in tree])
     if not isinstance(tree, dict):
         return tree
-    if "$noun" in tree:
+    mark = next(iter(tree), "")  # an object has a marked key only as its first
+    if mark == "$noun":
         return _noun(tree, arrays)
-    if "$tensor" in tree:
-        one_of(tree["$tensor"], arrays, "array")
-        return torch.from_numpy(arrays[tree["$tensor"]])
-    if "$float" in tree:
-        return float(tree["$float"])
-    if "$list" in tree:
-        return [unpack(entry, arrays) for entry in tree["$list"]]
-    if "$mapping" in tree:
-        return {key: unpack(entry, arrays) for key, entry in tree["$mapping"]}
-    return {key: unpack(entry, arrays) for key, entry in tree.items()}
+    if mark == "$tensor":
+        one_of(tree[mark], arrays, "array")
+        return torch.from_numpy(arrays[tree[mark]])
+    if mark == "$float":
+        return float(tree[mark])
+    if mark == "$list":
+        return [unpack(entry, arrays) for entry in tree[mark]]
+    if mark == "$mapping":
+        return {key: unpack(entry, arrays) for key, entry in tree[mark]}
+    return {key: entry if isinstance(entry, SCALARS) else unpack(entry, arrays) for key, entry in tree.items()}
 
 
 def _packed(value: Any, place: str, arrays: dict[str, np.ndarray]) -> Any:
