@@ -1,0 +1,270 @@
+"""How far eigenvalues stand off a power law, and how far a basis has drifted from diagonalising a covariance.
+
+    γₙ = κ n^−α,  rₙ = λₙ/γₙ − 1,   R = (1/divisor) Σₙ>τ₊₁ rₙ² + max(0, rₙ),   κ detached
+
+    eigenvalue of a batch along vₙ:   eₙ = Σ_b ((h_b − h̄)·vₙ)² / (B − 1),   unbiased given V
+
+    staleness of V, with M = VᵀCV:
+        s_off   ‖offdiag M‖ / ‖M‖                                       dominated by the head
+        s_tail  root mean square off the diagonal of diag(M)^−½ M diag(M)^−½ over n > τ
+        s_R     R(eigenvalues of C) − R(diag M)                          the decisive one
+        s_α     exponent of the eigenvalues of C less that of diag M
+
+Source: Nassar et al. 2020, arXiv:2012.04729.
+Differs from the source: V is projected on, so that no product of two D × D matrices is formed; the anchor, the sides,
+the divisor and the treatment of zeros are settings; staleness is measured (diag(VᵀCV) is majorised by the true
+eigenvalues, so a stale basis always shows a spectrum that is too flat).
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from eigenfall.linalg import symmetric_eigh
+
+Side = Literal["paper", "two_sided", "above", "below", "log"]
+Anchor = Literal["ema", "window", "trace", "tau", "absolute"]
+
+
+# ---------------------------------------------------------------- eigenvalues along a basis
+
+
+class _ProjectedVariances(torch.autograd.Function):
+    """eₙ = ‖Pₙ‖²/(B−1), P = (H − h̄)V. Two products of B × D × ranks, one each way, and no other large pass."""
+
+    @staticmethod
+    def forward(ctx, responses: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
+        projected = (responses - responses.mean(0)) @ basis
+        ctx.save_for_backward(projected, basis)
+        ctx.mark_non_differentiable(projected)
+        return torch.einsum("bn,bn->n", projected, projected) / (len(responses) - 1), projected
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+        # the columns of P sum to zero, so the mean's own dependence on H drops out
+        projected, basis = ctx.saved_tensors
+        return (projected * (gradient * (2 / (len(projected) - 1)))) @ basis.T, None
+
+
+def projected_variances(
+    responses: Float[Tensor, "samples units"], basis: Float[Tensor, "units ranks"]
+) -> tuple[Float[Tensor, " ranks"], Float[Tensor, "samples ranks"]]:
+    """Variance of the responses along each column of a constant basis, and the centred projections (no gradient)."""
+    return _ProjectedVariances.apply(responses, basis)
+
+
+def doubled(values: Tensor) -> Tensor:
+    """Detached and in float64; on the CPU if the device knows no float64."""
+    return values.detach().to("cpu" if values.device.type == "mps" else values.device).double()
+
+
+def current_eigenvalues(
+    responses: Float[Tensor, "samples units"],
+    earlier: Float64[Tensor, "units units"] | None = None,
+    memory: float = 0.0,
+) -> tuple[Float[Tensor, " ranks"], Float64[Tensor, "units units"] | None]:
+    """Eigenvalues, largest first, of C = memory · earlier + (1 − memory) · C_batch, with their exact gradient; and C.
+
+    No eigenvector is differentiated: dλₙ = vₙᵀ dC vₙ, so along its own eigenvectors, held constant, a covariance has
+    its eigenvalues as variances, and they have the right gradient, ties included. With fewer samples than units and
+    nothing remembered, the Gram matrix XXᵀ is decomposed instead: there are as many eigenvalues as samples, and no C.
+    """
+    centred = responses - responses.mean(0)
+    scaled = doubled(centred) / math.sqrt(len(responses) - 1)
+    if earlier is None and len(responses) < responses.shape[1]:
+        _, vectors = symmetric_eigh(scaled @ scaled.T)
+        along = centred.T @ vectors.to(responses)
+        return along.square().sum(0) / (len(responses) - 1), None
+    covariance = scaled.T @ scaled
+    if earlier is not None:
+        covariance = torch.lerp(covariance, earlier, memory)
+    _, vectors = symmetric_eigh(covariance)
+    variances, _ = projected_variances(responses, vectors.to(responses))
+    if earlier is not None:
+        kept = (earlier @ vectors * vectors).sum(0).to(responses)
+        variances = memory * kept + (1 - memory) * variances
+    return variances, covariance
+
+
+# ------------------------------------------------------------------- distance from the law
+
+
+def anchor(
+    eigenvalues: Float[Tensor, " ranks"], alpha: float, tau: int, how: Anchor, window: int = 10, scale: float = 1.0
+) -> Float[Tensor, ""]:
+    """Scale κ of the target κ n^−α, detached.
+
+    Args:
+        eigenvalues: in the order in which they are held against the target.
+        alpha: exponent of the target.
+        tau: the target passes through rank τ + 1.
+        how: "tau" and "ema" take the eigenvalue of rank τ + 1 (averaging over batches is the caller's); "window" the
+            log-space intercept over ranks τ + 1 … τ + window; "trace" makes the sums equal; "absolute" takes `scale`.
+        window: how many ranks "window" reads; those that are not positive are left out.
+        scale: κ itself, for "absolute".
+    """
+    values = eigenvalues.detach()
+    if how == "absolute":
+        return values.new_tensor(scale)
+    ranks = torch.arange(1, len(values) + 1, device=values.device, dtype=values.dtype)
+    if how == "trace":
+        return values.sum() / (ranks**-alpha).sum()
+    if how == "window":
+        values, ranks = values[tau : tau + window], ranks[tau : tau + window]
+        positive = values > 0
+        logs = torch.where(positive, values, torch.ones_like(values)).log() + alpha * ranks.log()
+        return ((logs * positive).sum() / positive.sum().clamp_min(1)).exp() * positive.any()
+    return values[tau] * (tau + 1) ** alpha
+
+
+def excess(
+    eigenvalues: Float[Tensor, " ranks"],
+    kappa: Float[Tensor, ""],
+    alpha: float,
+    tau: int,
+    side: Side = "paper",
+    units: int | None = None,
+    zeros: Literal["kept", "skipped"] = "kept",
+) -> Float[Tensor, ""]:
+    """R: how far the eigenvalues of ranks τ + 2 and beyond stand off κ n^−α.
+
+    Args:
+        eigenvalues: largest first, or in a fixed order.
+        kappa: scale of the target; no gradient flows into it. At zero nothing is held against anything, and R is 0.
+        alpha: exponent of the target.
+        tau: the first τ + 1 ranks are free.
+        side: "paper" r² + max(0, r); "two_sided" r²; "above" max(0, r)²; "below" max(0, −r)²; "log" (ln λ − ln γ)².
+        units: what the sum is divided by; `None`: the number of its terms.
+        zeros: whether ranks with λ ≤ 0 are terms of the sum. With "log" they never are.
+    """
+    ranks = torch.arange(1, len(eigenvalues) + 1, device=eigenvalues.device, dtype=eigenvalues.dtype)
+    tail, target = eigenvalues[tau + 1 :], (kappa.detach() * ranks**-alpha)[tau + 1 :]
+    counted = target > 0
+    if zeros == "skipped" or side == "log":
+        counted = counted & (tail > 0)
+    # ranks that do not count are put on the target, where value and gradient are harmless, before any division
+    ratio = torch.where(counted, tail, torch.ones_like(tail)) / torch.where(counted, target, torch.ones_like(tail))
+    if side == "log":
+        terms = ratio.log().square()
+    else:
+        above = ratio - 1
+        terms = {
+            "paper": lambda: above.square() + above.relu(),
+            "two_sided": above.square,
+            "above": lambda: above.relu().square(),
+            "below": lambda: (-above).relu().square(),
+        }[side]()
+    total = (terms * counted).sum()
+    return total / (counted.sum().clamp_min(1) if units is None else units)
+
+
+def exponent(eigenvalues: Float[Tensor, " ranks"], tau: int) -> Float[Tensor, ""]:
+    """Unweighted least-squares slope of −ln λ on ln n over the positive ranks beyond τ; NaN for fewer than two."""
+    values = eigenvalues.detach()[tau:]
+    positive = (values > 0).to(values)
+    count = positive.sum()
+    x = torch.arange(tau + 1, tau + 1 + len(values), device=values.device, dtype=values.dtype).log()
+    y = torch.where(values > 0, values, torch.ones_like(values)).log()
+    x = (x - (x * positive).sum() / count) * positive
+    return -(x * y).sum() / x.square().sum()
+
+
+# ---------------------------------------------------------------------------- staleness
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """How far a basis is from diagonalising a covariance.
+
+    Attributes:
+        off: Frobenius norm off the diagonal of VᵀCV over that of the whole.
+        tail: root mean square correlation between the directions beyond τ.
+        excess: R of the true eigenvalues less R of the variances along the basis.
+        alpha: exponent of the true eigenvalues less that along the basis.
+        true_excess: R of the true eigenvalues.
+        true_alpha: exponent of the true eigenvalues.
+    """
+
+    off: float
+    tail: float
+    excess: float
+    alpha: float
+    true_excess: float
+    true_alpha: float
+
+    @property
+    def stale(self) -> bool:
+        """Whether a run that ends so must be marked: s_R > 0.1."""
+        return self.excess > 0.1
+
+
+def tail_correlation(moments: Float[Tensor, "ranks ranks"]) -> Float[Tensor, ""]:
+    """s_tail: root mean square off-diagonal entry of the moments scaled to unit diagonal; dead directions count 0."""
+    diagonal = moments.diagonal()
+    alive = diagonal > 0
+    inverse = torch.where(alive, diagonal, torch.ones_like(diagonal)).rsqrt() * alive
+    squares = (moments * inverse[:, None] * inverse).square()
+    pairs = len(moments) * (len(moments) - 1)
+    return ((squares.sum() - squares.diagonal().sum()) / max(pairs, 1)).clamp_min(0).sqrt()
+
+
+def staleness(
+    covariance: Float[Tensor, "units units"],
+    eigenvalues: Float[Tensor, " every_rank"],
+    basis: Float[Tensor, "units ranks"],
+    tau: int,
+    excess_of: Callable[[Tensor], Tensor],
+) -> Staleness:
+    """Measure a basis against a covariance whose eigenvalues, largest first, are known.
+
+    Args:
+        covariance: of the layer now.
+        eigenvalues: its own, as many as the basis has columns or more.
+        basis: the one in use.
+        tau: of the penalty.
+        excess_of: R of eigenvalues in falling order.
+    """
+    basis = basis.to(covariance)
+    moments = basis.T @ (covariance @ basis)
+    true = eigenvalues[: basis.shape[1]]
+    along = moments.diagonal().sort(descending=True).values
+    true_excess, true_alpha = float(excess_of(true)), float(exponent(true, tau))
+    whole, diagonal = moments.norm(), moments.diagonal().norm()
+    return Staleness(
+        off=float(((whole**2 - diagonal**2).clamp_min(0)).sqrt() / whole) if float(whole) > 0 else 0.0,
+        tail=float(tail_correlation(moments[tau:, tau:])),
+        excess=true_excess - float(excess_of(along)),
+        alpha=true_alpha - float(exponent(along, tau)),
+        true_excess=true_excess,
+        true_alpha=true_alpha,
+    )
+
+
+# ----------------------------------------------------------------------------- low rank
+
+
+def leading_eigenvectors(
+    matrix: Float[Tensor, "units units"],
+    ranks: int,
+    generator: torch.Generator,
+    passes: int = 8,
+) -> tuple[Float[Tensor, " ranks"], Float[Tensor, "units ranks"]]:
+    """Largest eigenvalues and their vectors by randomised subspace iteration with ten spare directions.
+
+    Source: Halko, Martinsson & Tropp 2011, SIAM Review 53, doi:10.1137/090771806.
+    """
+    width = min(ranks + 10, len(matrix))
+    block = torch.randn(len(matrix), width, generator=generator, dtype=matrix.dtype, device=generator.device)
+    block = block.to(matrix.device)
+    for _ in range(passes):
+        block = torch.linalg.qr(matrix @ block).Q
+    small = block.T @ matrix @ block
+    values, inside = symmetric_eigh((small + small.T) / 2)
+    return values[:ranks], block @ inside[:, :ranks].to(block)
