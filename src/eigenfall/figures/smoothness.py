@@ -1,0 +1,64 @@
+"""Distributions of a measure of smoothness over inputs: a row per series, on a logarithmic axis."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy
+from scipy import stats
+
+from eigenfall.figures.style import INK, Series
+from eigenfall.types import Smoothness
+
+QUANTITIES = {"jacobian_norm": "Frobenius norm of the Jacobian ‖J‖"}
+
+
+def _density(logs: numpy.ndarray, grid: numpy.ndarray) -> numpy.ndarray:
+    if len(logs) < 3 or numpy.ptp(logs) < 1e-9:
+        return numpy.exp(-0.5 * ((grid - logs.mean()) / 0.01) ** 2)
+    return stats.gaussian_kde(logs)(grid)
+
+
+def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relative: bool = False) -> None:
+    """One row: density of the logarithms (filled: mean over seeds; lines: each seed), quartiles and median.
+
+    Heights are scaled row by row. Inputs where the value is zero or not finite have no logarithm: they are counted in
+    the row's name.
+
+    Args:
+        ax: the axes.
+        values: one per seed.
+        label: name of the row.
+        look: colour, and the row by its order.
+        relative: divide by the layer's scale.
+    """
+    raw = [value.values.cpu().numpy() / (value.scale if relative else 1.0) for value in values]
+    logs = [numpy.log10(seed[(seed > 0) & numpy.isfinite(seed)]) for seed in raw]
+    left_out = sum(len(seed) - len(kept) for seed, kept in zip(raw, logs))
+    name = f"{label}\n({left_out} zero left out)" if left_out else label
+    kept = [seed for seed in logs if len(seed)]
+    rows = {**getattr(ax, "eigenfall_rows", {}), look.order: name}
+    ax.eigenfall_rows = rows
+    ax.set_xscale("log")
+    if kept:
+        every = numpy.concatenate(kept)
+        spread = max(float(numpy.ptp(every)), 0.05)
+        grid = numpy.linspace(every.min() - 0.08 * spread, every.max() + 0.08 * spread, 200)
+        densities = numpy.stack([_density(seed, grid) for seed in kept])
+        top = densities.mean(0).max() / 0.72
+        base, across = look.order, 10**grid
+        ax.fill_between(
+            across, base, base - densities.mean(0) / top, color=look.colour, alpha=0.3, linewidth=0, gid="series"
+        )
+        for density in densities:
+            ax.plot(across, base - density / top, color=look.colour, linewidth=0.9)
+        low, middle, high = (10 ** numpy.mean([numpy.quantile(seed, q) for seed in kept]) for q in (0.25, 0.5, 0.75))
+        ax.plot([low, high], [base + 0.07] * 2, color=look.colour, linewidth=3, solid_capstyle="butt")
+        ax.plot(
+            middle, base + 0.07, marker=look.mark, color=look.colour, markeredgecolor=INK, markersize=6, linestyle=""
+        )
+    places = sorted(rows)
+    ax.set_yticks(places, [rows[place] for place in places])
+    ax.set_ylim(max(places) + 0.3, min(places) - 1.0)
+    ax.tick_params(axis="y", length=0)
+    quantity = QUANTITIES.get(values[0].quantity, values[0].quantity.replace("_", " "))
+    ax.set_xlabel(f"{quantity}, {'over the layer’s spread' if relative else 'layer unit per input unit'}")

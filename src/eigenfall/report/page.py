@@ -1,0 +1,157 @@
+"""The page: one HTML file that opens from disk, without network and without script, and prints well."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from eigenfall.report import arms as read
+from eigenfall.report import pictures, tables, words
+from eigenfall.report.arms import Arm
+from eigenfall.types import Record
+
+_IDENTITY = ("arm", "seed", "hash", "name")
+
+
+def write(records: Sequence[Record], path: Path, title: str, command: str) -> Path:
+    """Write the page of some records.
+
+    Args:
+        records: what to show; those with equal `run["arm"]` are one arm, measured with several seeds.
+        path: the file; it appears whole or not at all.
+        title: heading of the page.
+        command: what was typed, so that a reader can repeat it.
+
+    Returns:
+        The path.
+
+    Raises:
+        ValueError: if there is no record.
+        OSError: if the file cannot be written; nothing is left behind then.
+    """
+    text = html(records, title, command)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def html(records: Sequence[Record], title: str, command: str) -> str:
+    """The page as text."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    found = read.arms(records)
+    here = resources.files(__package__)
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["picture"] = lambda picture: Markup(picture.svg)
+    template = environment.from_string(here.joinpath("template.html").read_text(encoding="utf-8"))
+    return template.render(
+        style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),
+        title=title,
+        question=words.question(found),
+        answer=words.answer(found),
+        summary=tables.summary(found),
+        bold=len(found) > 1,
+        reading=_reading(found),
+        spectra=pictures.spectra(found),
+        sensitivity=tables.sensitivity(found),
+        smoothness=pictures.distributions(found),
+        curves=pictures.curves(found, guess(found)),
+        budgets=tables.budgets(found),
+        losses=tables.losses(found),
+        checks=tables.checks(found),
+        doubts=words.doubts(found),
+        training=pictures.training(found),
+        settings=_settings(found),
+        versions=_versions(found),
+        names=[record.name for arm in found for record in arm.records],
+        command=command,
+        bibliography=_bibliography(found),
+    )
+
+
+def guess(found: Sequence[Arm]) -> float | None:
+    """Accuracy of guessing: one over the number of classes, if the records hold it; else `None`."""
+    for arm in found:
+        for record in arm.records:
+            for row in record.measurement.rows:
+                if row.get("quantity") in ("guessing_accuracy", "chance_accuracy"):
+                    return float(row["value"])
+            classes = record.run.get("classes")
+            if classes:
+                return 1 / int(classes)
+    return None
+
+
+def _reading(found: Sequence[Arm]) -> list[str]:
+    """How to read the table: budgets, intervals, bold."""
+    said = []
+    for name, what in (("headline", "The worst case"), ("noise", "Noise")):
+        epsilon = read.budget(found, name)
+        if epsilon is not None:
+            said.append(
+                f"{what} is read at {'σ' if name == 'noise' else 'ε'} = {epsilon:g}, the budget of the grid at which "
+                f"{found[0].name} keeps nearest half of its clean accuracy; all budgets stand further down."
+            )
+    if len(found) > 1:
+        said.append(
+            "Bold: the best of its column (highest accuracy, smallest norm), only where no other's interval reaches it."
+        )
+    if any(arm.fits(layer) for arm in found for layer in read.every(found, lambda one: list(one.fits))):
+        said.append("α holds for the ranks under it only.")
+    return said
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, str]:
+    """Settings as lines of name and text, nested ones joined by a point."""
+    lines: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            lines |= _flat(value, f"{before}{name}.")
+        elif isinstance(value, list | tuple):
+            lines[f"{before}{name}"] = " ".join(str(entry) for entry in value) or "none"
+        else:
+            lines[f"{before}{name}"] = str(value)
+    return lines
+
+
+def _settings(found: Sequence[Arm]) -> tables.Table:
+    """Every setting: once if all arms share it, else by arm."""
+    by_arm = [
+        {name: text for name, text in _flat(arm.records[0].run).items() if name not in _IDENTITY} for arm in found
+    ]
+    rows = []
+    for name in dict.fromkeys(name for lines in by_arm for name in lines):
+        texts = [lines.get(name, "–") for lines in by_arm]
+        shared = len(set(texts)) == 1
+        cells = (tables.Cell(texts[0]),) if shared else tuple(tables.Cell(text) for text in texts)
+        rows.append(tables.Row(name, cells))
+    rows.append(tables.Row("seeds", tuple(tables.Cell(arm.seeds or "none") for arm in found)))
+    headings = tuple((arm.name, "") for arm in found)
+    return tables.Table("Settings, parts in the grammar of the command line.", headings, tuple(rows), corner="setting")
+
+
+def _versions(found: Sequence[Arm]) -> dict[str, str]:
+    """Each version, with all values that occur."""
+    versions: dict[str, dict[str, None]] = {}
+    for record in (record for arm in found for record in arm.records):
+        for name, text in record.versions.items():
+            versions.setdefault(name, {})[str(text)] = None
+    return {name: ", ".join(texts) for name, texts in versions.items()}
+
+
+def _bibliography(found: Sequence[Arm]) -> str:
+    """BibTeX entries of all records, each once."""
+    entries: dict[str, None] = {}
+    for record in (record for arm in found for record in arm.records):
+        for entry in re.split(r"\n(?=@)", record.bibliography):
+            if entry.strip():
+                entries[entry.strip()] = None
+    return "\n\n".join(entries)
