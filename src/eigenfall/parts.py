@@ -57,6 +57,8 @@ def part_class(kind: str, name: str) -> type:
     except ValueError:
         raise
     except Exception as reason:  # somebody else's module may raise anything while it is imported
+        if module_path.startswith("eigenfall."):
+            raise
         raise ValueError(
             f"Expected {name!r} to be importable as package.module:Class, got {type(reason).__name__}: {reason}. "
             "Install the package, or mend the name."

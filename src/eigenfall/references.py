@@ -40,7 +40,7 @@ def _keys(part: Any) -> Iterator[str]:
             yield from _keys(entry)
     elif dataclasses.is_dataclass(part):
         key = getattr(part, "cite", None)
-        if isinstance(key, str):
+        if isinstance(key, str) and key:
             yield key
         for field in dataclasses.fields(part):
             yield from _keys(getattr(part, field.name))

@@ -25,10 +25,15 @@ class Other:
     cite: ClassVar[str] = "nassar2020"
 
 
+@dataclass(frozen=True)
+class Empty:
+    cite: ClassVar[str] = ""
+
+
 def test_keys_come_once_in_order_and_from_within():
     assert citations([Other(), Uncited(), Cited(within=Other())]) == ("nassar2020", "stringer2019")
     assert citations([Uncited(within=(Cited(), Other()))]) == ("stringer2019", "nassar2020")
-    assert citations([]) == ()
+    assert citations([]) == citations([Empty()]) == ()
 
 
 def test_entries_are_given_in_order_and_once():
