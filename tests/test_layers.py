@@ -14,7 +14,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("check",),
     ("grammar", "atomic", "formats", "linalg", "sources", "statistics"),
     ("downloads", "excess", "types"),
-    ("datafiles", "layers", "objectives", "packing", "references", "rows", "splits"),
+    ("bases", "datafiles", "layers", "objectives", "packing", "references", "rows", "splits"),
     ("blocks",),
     # 1: the kinds of part
     KINDS,

@@ -1,24 +1,15 @@
-"""How far eigenvalues stand off a power law, and how far a basis has drifted from diagonalising a covariance.
+"""Eigenvalues of a batch with their gradient, and how far they stand off a power law.
 
     γₙ = κ n^−α,  rₙ = λₙ/γₙ − 1,   R = (1/divisor) Σₙ>τ₊₁ rₙ² + max(0, rₙ),   κ detached
 
     eigenvalue of a batch along vₙ:   eₙ = Σ_b ((h_b − h̄)·vₙ)² / (B − 1),   unbiased given V
 
-    staleness of V, with M = VᵀCV:
-        s_off   ‖offdiag M‖ / ‖M‖                                       dominated by the head
-        s_tail  root mean square off the diagonal of diag(M)^−½ M diag(M)^−½ over n > τ
-        s_R     R(eigenvalues of C) − R(diag M)                          the decisive one
-        s_α     exponent of the eigenvalues of C less that of diag M
-
 Source: Nassar et al. 2020, arXiv:2012.04729.
 Differs from the source: V is projected on, so that no product of two D × D matrices is formed; the anchor, the sides,
-the divisor and the treatment of zeros are settings; staleness is measured (diag(VᵀCV) is majorised by the true
-eigenvalues, so a stale basis always shows a spectrum that is too flat).
+the divisor and the treatment of zeros are settings.
 """
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -174,97 +165,3 @@ def exponent(eigenvalues: Float[Tensor, " ranks"], tau: int) -> Float[Tensor, ""
     y = torch.where(values > 0, values, torch.ones_like(values)).log()
     x = (x - (x * positive).sum() / count) * positive
     return -(x * y).sum() / x.square().sum()
-
-
-# ---------------------------------------------------------------------------- staleness
-
-
-@dataclass(frozen=True)
-class Staleness:
-    """How far a basis is from diagonalising a covariance.
-
-    Attributes:
-        off: Frobenius norm off the diagonal of VᵀCV over that of the whole.
-        tail: root mean square correlation between the directions beyond τ.
-        excess: R of the true eigenvalues less R of the variances along the basis.
-        alpha: exponent of the true eigenvalues less that along the basis.
-        true_excess: R of the true eigenvalues.
-        true_alpha: exponent of the true eigenvalues.
-    """
-
-    off: float
-    tail: float
-    excess: float
-    alpha: float
-    true_excess: float
-    true_alpha: float
-
-    @property
-    def stale(self) -> bool:
-        """Whether a run that ends so must be marked: s_R > 0.1."""
-        return self.excess > 0.1
-
-
-def tail_correlation(moments: Float[Tensor, "ranks ranks"]) -> Float[Tensor, ""]:
-    """s_tail: root mean square off-diagonal entry of the moments scaled to unit diagonal; dead directions count 0."""
-    diagonal = moments.diagonal()
-    alive = diagonal > 0
-    inverse = torch.where(alive, diagonal, torch.ones_like(diagonal)).rsqrt() * alive
-    squares = (moments * inverse[:, None] * inverse).square()
-    pairs = len(moments) * (len(moments) - 1)
-    return ((squares.sum() - squares.diagonal().sum()) / max(pairs, 1)).clamp_min(0).sqrt()
-
-
-def staleness(
-    covariance: Float[Tensor, "units units"],
-    eigenvalues: Float[Tensor, " every_rank"],
-    basis: Float[Tensor, "units ranks"],
-    tau: int,
-    excess_of: Callable[[Tensor], Tensor],
-) -> Staleness:
-    """Measure a basis against a covariance whose eigenvalues, largest first, are known.
-
-    Args:
-        covariance: of the layer now.
-        eigenvalues: its own, as many as the basis has columns or more.
-        basis: the one in use.
-        tau: of the penalty.
-        excess_of: R of eigenvalues in falling order.
-    """
-    basis = basis.to(covariance)
-    moments = basis.T @ (covariance @ basis)
-    true = eigenvalues[: basis.shape[1]]
-    along = moments.diagonal().sort(descending=True).values
-    true_excess, true_alpha = float(excess_of(true)), float(exponent(true, tau))
-    whole, diagonal = moments.norm(), moments.diagonal().norm()
-    return Staleness(
-        off=float(((whole**2 - diagonal**2).clamp_min(0)).sqrt() / whole) if float(whole) > 0 else 0.0,
-        tail=float(tail_correlation(moments[tau:, tau:])),
-        excess=true_excess - float(excess_of(along)),
-        alpha=true_alpha - float(exponent(along, tau)),
-        true_excess=true_excess,
-        true_alpha=true_alpha,
-    )
-
-
-# ----------------------------------------------------------------------------- low rank
-
-
-def leading_eigenvectors(
-    matrix: Float[Tensor, "units units"],
-    ranks: int,
-    generator: torch.Generator,
-    passes: int = 8,
-) -> tuple[Float[Tensor, " ranks"], Float[Tensor, "units ranks"]]:
-    """Largest eigenvalues and their vectors by randomised subspace iteration with ten spare directions.
-
-    Source: Halko, Martinsson & Tropp 2011, SIAM Review 53, doi:10.1137/090771806.
-    """
-    width = min(ranks + 10, len(matrix))
-    block = torch.randn(len(matrix), width, generator=generator, dtype=matrix.dtype, device=generator.device)
-    block = block.to(matrix.device)
-    for _ in range(passes):
-        block = torch.linalg.qr(matrix @ block).Q
-    small = block.T @ matrix @ block
-    values, inside = symmetric_eigh((small + small.T) / 2)
-    return values[:ranks], block @ inside[:, :ranks].to(block)

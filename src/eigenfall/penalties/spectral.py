@@ -12,12 +12,12 @@ float64, in the mode of batch-norm in which the batch is seen; the anchor is an 
 rise are left out; the sum is divided by the number of its terms; convolutional maps are read channel by channel. The
 preset `nassar2020` does as the released code does: anchor at τ + 1 and sum from τ + 2 (the text says τ), divisor N for
 V and B − 1 for e, covariance for V in the model's own precision and in eval mode, e ≤ 0 skipped, division by D. The
-mathematics is in `eigenfall.excess`.
+mathematics is in `eigenfall.excess` and `eigenfall.bases`.
 """
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field, fields, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -25,12 +25,23 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eigenfall import excess as law
+from eigenfall.bases import (
+    Staleness,
+    covariances,
+    leading_eigenvectors,
+    numerical_rank,
+    reference_rows,
+    staleness,
+    tail_correlation,
+)
 from eigenfall.check import need, one_of
 from eigenfall.layers import View, view
-from eigenfall.linalg import UnitSide, symmetric_eigh
+from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.types import ForwardPass, Penalty, Reference
 
-LEVEL, CHECK_EVERY, ROWS_PER_UNIT = 0.05, 10, 10
+LEVEL, CHECK_EVERY = 0.05, 10
+"""Where `auto` begins: s_tail above its sampling level that calls for a refresh, and batches between two looks."""
+EXCESS = [setting.name for setting in fields(Staleness)].index("excess")
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +52,8 @@ class SpectralState:
         basis: V, `(units, ranks)`, in falling order of the reference's eigenvalues.
         anchor: eigenvalue of rank τ + 1, averaged over batches.
         covariance: averaged over batches, for the estimator `exact` only.
-        staleness: of the basis that the last refresh replaced: off, tail, excess (s_R), alpha; not before the first.
         alpha: exponent of the reference's eigenvalues at the last refresh.
+        measured: `Staleness` of the basis that the last refresh replaced, as numbers; empty before the first.
         indices: the reference rows, all layers; `None` if they are drawn anew.
         age: batches since the last refresh.
         refreshes: how many there were.
@@ -54,8 +65,8 @@ class SpectralState:
     basis: Mapping[str, Tensor]
     anchor: Mapping[str, Tensor]
     covariance: Mapping[str, Tensor] = field(default_factory=dict)
-    staleness: Mapping[str, Tensor] = field(default_factory=dict)
     alpha: Mapping[str, Tensor] = field(default_factory=dict)
+    measured: Mapping[str, Tensor] = field(default_factory=dict)
     indices: Int64[Tensor, " rows"] | None = None
     age: int = 0
     refreshes: int = 0
@@ -164,45 +175,48 @@ class Spectral:
                 more rows than there are; for NaN in the layer.
         """
         (probe,) = reference(torch.zeros(1, dtype=torch.int64), "eval")
-        widths = {name: values.shape[1] for name, values in self._views(probe)}
-        for place, (name, units) in enumerate(widths.items()):
-            tau = _of(self.tau, place)
+        blank: dict[str, Tensor] = {}
+        for place, (name, values) in enumerate(self._views(probe)):
+            units, tau = values.shape[1], _of(self.tau, place)
             need(
                 units > tau + 1,
                 expected=f"more than tau + 1 = {tau + 1} units in layer {name!r}",
                 got=f"{units}",
-                remedy=f"Use tau={max(units - 2, 0)} or less, or leave the layer out.",
+                remedy="Use a smaller tau, or leave the layer out.",
             )
             need(
                 units <= self.max_units,
                 expected=f"at most {self.max_units} units in layer {name!r}",
                 got=f"{units}",
-                remedy='Use view="channels" or "pool" for a convolutional map, or raise max_units.',
+                remedy="Use view=channels or view=pool for a convolutional map, or raise max_units.",
             )
-        blank = SpectralState(basis={}, anchor={}, indices=None)
-        if self.fixed:
-            blank = replace(blank, indices=self._draw(reference.rows, max(widths.values()), generator))
-        return replace(self._renewed(blank, reference, generator, max(widths.values())), refreshes=0)
+            blank[name] = values.new_zeros(units, 0, dtype=torch.promote_types(values.dtype, torch.float32))
+        need(len(blank) > 0, expected="a layer to hold to the target", got="none", remedy="Set layers=….")
+        indices = self._draw(reference, blank, generator) if self.fixed else None
+        return self._renewed(SpectralState(blank, {}, indices=indices), reference, generator)
 
     def __call__(self, forward_pass: ForwardPass, state: SpectralState, generator: torch.Generator) -> Penalty:
         """Penalty of a batch, from its hidden values and the state's basis.
 
         Returns:
-            `per_layer` is R; logged are the exponent along the basis, the basis' age and, on the first batch after a
-            refresh, the true exponent and the staleness of the basis that was replaced. The device is waited for only
-            when s_tail is looked at.
+            `per_layer` is R. Logged are the basis' age in batches, each layer's exponent along the basis and, on the
+            first batch after a refresh, its true exponent and the s_R of the basis that was replaced. The device is
+            waited for only when s_tail is looked at.
+
+        Raises:
+            ValueError: for a layer that is not captured, or a batch of one.
         """
-        total, per_layer, anchors, covariances = 0.0, {}, dict(state.anchor), dict(state.covariance)
-        logged = {"basis_age": torch.tensor(float(state.age))}
+        need(len(forward_pass.inputs) >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
         checking = self.refresh == "auto" and (state.age + 1) % state.check_every == 0
-        tails = []
+        total, per_layer, logged, tails = 0.0, {}, {"age": torch.tensor(float(state.age))}, []
+        anchors, averaged = dict(state.anchor), dict(state.covariance)
         for place, (name, values) in enumerate(self._views(forward_pass)):
-            alpha, tau, basis = _of(self.alpha, place), _of(self.tau, place), state.basis[name]
+            tau, basis = _of(self.tau, place), state.basis[name]
             with torch.autocast(values.device.type, enabled=False):
                 values = values.to(basis.dtype)
                 if self.estimator == "exact":
                     eigenvalues, remembered = self._exact(values, state, name)
-                    covariances |= remembered
+                    averaged |= remembered
                 else:
                     eigenvalues, projected = law.projected_variances(values, basis)
                     if checking:
@@ -210,163 +224,109 @@ class Spectral:
                     if self.order == "rank":
                         eigenvalues = eigenvalues.sort(descending=True).values
                 anchors[name] = torch.lerp(eigenvalues[tau].detach(), state.anchor[name], self.memory)
-                anchored = eigenvalues.detach()
-                if self.anchor == "ema":
-                    anchored = anchored.clone()
-                    anchored[tau] = anchors[name]
-                kappa = law.anchor(anchored, alpha, tau, self.anchor, self.window, self.scale)
-                excess = self._excess(eigenvalues, kappa, place, values.shape[1])
+                excess = self._excess(eigenvalues, place, values.shape[1], anchors[name])
             total = total + _of(self.strength, place) * excess
             per_layer[name] = excess.detach()
-            logged[f"alpha_along_basis/{name}"] = law.exponent(eigenvalues, tau)
-        if state.age == 0:
-            logged |= {f"alpha/{name}": value for name, value in state.alpha.items()}
-            logged |= {f"staleness/{name}": value[2] for name, value in state.staleness.items()}
+            logged[f"{name}/alpha_along_basis"] = law.exponent(eigenvalues, tau)
+            if state.age == 0:
+                logged[f"{name}/alpha"] = state.alpha[name]
+                if name in state.measured:
+                    logged[f"{name}/s_R"] = state.measured[name][EXCESS]
         stale = len(tails) > 0 and bool(torch.stack(tails).max() > state.level)
-        after = replace(
-            state, anchor=anchors, covariance=covariances, age=state.age + 1, due=self._due(state.age + 1, stale)
-        )
+        age = state.age + 1
+        after = replace(state, anchor=anchors, covariance=averaged, age=age, due=self._due(age, stale))
         return Penalty(total=total, per_layer=per_layer, logged=logged, state=after)
 
     def refreshed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
-        """A new basis. Staleness of the old one is measured; if it was too large, `auto` looks closer from now on.
+        """A new basis, and how stale the old one was.
+
+        Where s_R passed max(0.02, R/4), `auto` looks closer from now on: at half the level and, if the basis fell at
+        the first look, twice as often. Where it stayed below a fifth of that, it goes one such step back.
 
         Raises:
             ValueError: for NaN in a layer.
         """
-        renewed = self._renewed(state, reference, generator, max(len(basis) for basis in state.basis.values()))
-        worst = max((float(m[2]) - max(0.02, float(m[4]) / 4) for m in renewed.staleness.values()), default=0.0)
-        if self.refresh == "auto" and worst > 0:
-            soonest = state.age <= state.check_every
-            every = max(1, state.check_every // 2) if soonest else state.check_every
-            renewed = replace(renewed, level=state.level / 2, check_every=every)
+        renewed = replace(self._renewed(state, reference, generator), refreshes=state.refreshes + 1)
+        found = [Staleness(*numbers.tolist()) for numbers in renewed.measured.values()]
+        worst = max(of_layer.excess / max(0.02, of_layer.true_excess / 4) for of_layer in found)
+        if worst > 1:
+            often = state.check_every // 2 if state.age <= state.check_every else state.check_every
+            return replace(renewed, level=state.level / 2, check_every=max(1, often))
+        if worst < 0.2:
+            every = min(CHECK_EVERY, 2 * state.check_every)
+            return replace(renewed, level=min(LEVEL, 2 * state.level), check_every=every)
         return renewed
 
     def staleness(
         self, state: SpectralState, reference: Reference, generator: torch.Generator
-    ) -> Mapping[str, law.Staleness]:
+    ) -> Mapping[str, Staleness]:
         """Exact staleness of each layer's basis on ten rows per unit, or all if there are fewer, in eval mode.
 
-        A run whose final `excess` passes 0.1 in any layer is `stale`.
+        A run that ends with `stale` in any layer must be marked so.
         """
-        indices = replace(self, rows="enough", replacement=False)._draw(
-            reference.rows, max(len(basis) for basis in state.basis.values()), generator
-        )
-        covariances, _ = replace(self, mode="eval", precision="float64")._covariances(reference, indices)
+        closely = replace(self, rows="enough", replacement=False, mode="eval", precision="float64")
+        indices = closely._draw(reference, state.basis, generator)
         return {
-            name: self._staleness(covariance, symmetric_eigh(covariance)[0], state.basis[name], place)
-            for place, (name, covariance) in enumerate(covariances.items())
+            name: self._staleness(covariance, symmetric_eigenvalues(covariance), state.basis[name], place)
+            for place, (name, covariance) in enumerate(closely._covariances(reference, indices).items())
         }
 
-    # ------------------------------------------------------------------- inside
+    # ------------------------------------------------------------------------------ inside
 
     def _views(self, forward_pass: ForwardPass) -> Iterator[tuple[str, Tensor]]:
         for name in self.layers or tuple(forward_pass.hidden):
             one_of(name, forward_pass.hidden, "captured layer")
             yield name, view(forward_pass.hidden[name], self.view, name)
 
-    def _draw(self, available: int, units: int, generator: torch.Generator) -> Tensor:
-        """Indices of the reference rows."""
-        if self.rows == "all":
-            return torch.arange(available)
-        wanted = min(ROWS_PER_UNIT * units, available) if self.rows == "enough" else self.rows
-        if self.replacement:
-            return torch.randint(available, (wanted,), generator=generator, device=generator.device).cpu()
-        need(
-            2 <= wanted <= available,
-            expected=f"from 2 to {available} reference rows",
-            got=f"{wanted}",
-            remedy="Use rows=all, or draw with replacement.",
-        )
-        return torch.randperm(available, generator=generator, device=generator.device)[:wanted].cpu()
+    def _draw(self, reference: Reference, basis: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
+        widest = max(len(columns) for columns in basis.values())
+        return reference_rows(self.rows, reference.rows, widest, self.replacement, generator)
 
-    def _covariances(self, reference: Reference, indices: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Covariance of each layer over the reference rows, float64, and one row of it to know type and device by."""
-        sums: dict[str, UnitSide] = {}
-        held: dict[str, list[Tensor]] = {}
-        examples: dict[str, Tensor] = {}
-        for forward_pass in reference(indices, self.mode):
-            for name, values in self._views(forward_pass):
-                examples[name] = values[:1]
-                if self.precision == "model":
-                    held.setdefault(name, []).append(values)
-                else:
-                    if name not in sums:
-                        device = "cpu" if values.device.type == "mps" else values.device
-                        sums[name] = UnitSide(values.shape[1], device=device)
-                    sums[name].add(law.doubled(values))
-        covariances = {name: total.matrix / (total.count - 1) for name, total in sums.items()}
-        for name, pieces in held.items():
-            values = torch.cat(pieces)
-            values = values - values.mean(0)
-            covariances[name] = law.doubled(values.T @ values / len(values))
-        for name, covariance in covariances.items():
-            need(
-                bool(torch.isfinite(covariance).all()),
-                expected=f"finite values in layer {name!r}",
-                got="NaN or infinity",
-                remedy="Lower the learning rate or the penalties' strength.",
-            )
-            covariances[name] = (covariance + covariance.T) / 2
-        return covariances, examples
+    def _covariances(self, reference: Reference, indices: Tensor) -> dict[str, Tensor]:
+        return covariances((dict(self._views(found)) for found in reference(indices, self.mode)), self.precision)
 
-    def _renewed(
-        self, state: SpectralState, reference: Reference, generator: torch.Generator, units: int
-    ) -> SpectralState:
+    def _renewed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """The state with a new basis; what it had averaged over batches is kept."""
-        indices = self._draw(reference.rows, units, generator) if state.indices is None else state.indices
-        covariances, examples = self._covariances(reference, indices)
-        basis, anchor, covariance, staleness, alpha = {}, dict(state.anchor), dict(state.covariance), {}, {}
-        for place, (name, matrix) in enumerate(covariances.items()):
-            like, tau = examples[name], _of(self.tau, place)
-            dtype = like.dtype if like.dtype == torch.float64 else torch.float32
+        indices = self._draw(reference, state.basis, generator) if state.indices is None else state.indices
+        basis, alpha, measured = {}, {}, {}
+        anchor, averaged = dict(state.anchor), dict(state.covariance)
+        for place, (name, matrix) in enumerate(self._covariances(reference, indices).items()):
+            old, tau = state.basis[name], _of(self.tau, place)
             if self.estimator == "low_rank":
-                eigenvalues, vectors = law.leading_eigenvectors(matrix, max(self.ranks, tau + 1), generator)
+                eigenvalues, vectors = leading_eigenvectors(matrix, max(self.ranks, tau + 2), generator)
             else:
                 eigenvalues, vectors = symmetric_eigh(matrix)
-            columns = self._last_rank(eigenvalues, len(indices), name, dtype)
-            if columns <= tau + 1:
+            last = self._last_rank(eigenvalues, len(indices), name, old.dtype)
+            if last < tau + 2:
                 warnings.warn(
-                    f"Layer {name!r} has {columns} ranks above zero and tau + 1 = {tau + 1} are free: nothing is held "
-                    "to the target. Use a smaller tau, or look at why the layer varies so little.",
+                    f"Layer {name!r} has {last} ranks above zero and the first tau + 1 = {tau + 1} are free: nothing "
+                    "is held to the target. Use a smaller tau, or look at why the layer varies so little.",
                     stacklevel=3,
                 )
-            basis[name] = vectors[:, : max(columns, tau + 1)].to(like.device, dtype).contiguous()
-            alpha[name] = law.exponent(eigenvalues[:columns], tau).cpu()
-            if name in state.basis:
-                measured = self._staleness(matrix, eigenvalues, state.basis[name], place)
-                staleness[name] = torch.tensor(astuple(measured), dtype=torch.float64)
-            anchor.setdefault(name, eigenvalues[tau].to(like.device, dtype))
+            basis[name] = vectors[:, : max(last, tau + 1)].to(old).contiguous()
+            alpha[name] = law.exponent(eigenvalues[:last], tau).cpu()
+            if old.shape[1] > 0:
+                found = self._staleness(matrix, eigenvalues, old, place)
+                measured[name] = torch.tensor(astuple(found), dtype=torch.float64)
+            anchor.setdefault(name, eigenvalues[tau].to(old))
             if self.estimator == "exact" and self.memory > 0:
-                covariance.setdefault(name, matrix)
-        return replace(
-            state,
-            basis=basis,
-            anchor=anchor,
-            covariance=covariance,
-            staleness=staleness,
-            alpha=alpha,
-            age=0,
-            refreshes=state.refreshes + 1,
-            due=self._due(0, False),
-        )
+                averaged.setdefault(name, matrix)
+        renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, alpha=alpha, measured=measured)
+        return replace(renewed, age=0, due=self._due(0, False))
 
     def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype) -> int:
         """Last rank that is held to the target."""
-        units = len(eigenvalues)
         if self.last_rank == "units":
-            return units
-        if self.last_rank != "rank":
-            need(
-                self.last_rank <= units,
-                expected=f"a last rank of at most {units} in layer {name!r}",
-                got=f"{self.last_rank}",
-                remedy=f"Use last_rank={units} or fewer.",
-            )
-            return self.last_rank
-        coarse = self.precision == "model" and dtype == torch.float32
-        resolution = 2.0**-23 if coarse else max(rows, units) * 2.0**-52
-        return min(rows - 1, int((eigenvalues > resolution * eigenvalues[0]).sum()))
+            return len(eigenvalues)
+        if self.last_rank == "rank":
+            return numerical_rank(eigenvalues, rows, self.precision == "model" and dtype == torch.float32)
+        need(
+            self.last_rank <= len(eigenvalues),
+            expected=f"a last rank of at most {len(eigenvalues)} in layer {name!r}",
+            got=f"{self.last_rank}",
+            remedy=f"Use last_rank={len(eigenvalues)} or fewer.",
+        )
+        return self.last_rank
 
     def _exact(self, values: Tensor, state: SpectralState, name: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eigenvalues of the averaged batch covariance, and what is to be remembered of it."""
@@ -383,19 +343,21 @@ class Spectral:
             return eigenvalues[: min(ranks, samples - 1)], {}
         return eigenvalues[:ranks], {name: covariance}
 
-    def _excess(self, eigenvalues: Tensor, kappa: Tensor, place: int, units: int) -> Tensor:
-        divisor = units if self.divisor == "units" else None
+    def _excess(self, eigenvalues: Tensor, place: int, units: int, averaged: Tensor | None = None) -> Tensor:
+        """R of a layer; without an average the anchor `ema` is read off the eigenvalues themselves."""
         alpha, tau = _of(self.alpha, place), _of(self.tau, place)
+        if self.anchor == "ema" and averaged is not None:
+            kappa = averaged * (tau + 1) ** alpha
+        else:
+            kappa = law.anchor(eigenvalues, alpha, tau, self.anchor, self.window, self.scale)
+        divisor = units if self.divisor == "units" else None
         return law.excess(eigenvalues, kappa, alpha, tau, self.side, divisor, self.zeros)
 
-    def _staleness(self, covariance: Tensor, eigenvalues: Tensor, basis: Tensor, place: int) -> law.Staleness:
-        alpha, tau = _of(self.alpha, place), _of(self.tau, place)
-
+    def _staleness(self, covariance: Tensor, eigenvalues: Tensor, basis: Tensor, place: int) -> Staleness:
         def excess_of(values: Tensor) -> Tensor:
-            kappa = law.anchor(values, alpha, tau, self.anchor, self.window, self.scale)
-            return self._excess(values, kappa, place, len(covariance))
+            return self._excess(values, place, len(covariance))
 
-        return law.staleness(covariance, eigenvalues, basis, tau, excess_of)
+        return staleness(covariance, eigenvalues, basis, _of(self.tau, place), excess_of)
 
     def _due(self, age: int, stale: bool) -> Literal["no", "now", "epoch"]:
         if self.estimator == "exact":
@@ -414,7 +376,7 @@ def _of(setting, place: int):
 
 def _tail_above_sampling(projected: Tensor, rows: int) -> Tensor:
     """s_tail of a batch, less what independent rows show of a basis that is not stale at all."""
-    return law.tail_correlation(projected.T @ projected) - (rows - 1) ** -0.5
+    return tail_correlation(projected.T @ projected) - (rows - 1) ** -0.5
 
 
 PRESETS = {
