@@ -1,0 +1,7 @@
+"""`python -m eigenfall`."""
+
+import sys
+
+from eigenfall.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""One module per command: plain types in, one function, numbers out."""

@@ -1,0 +1,47 @@
+"""`eigenfall measure`: your model, or your recording."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from eigenfall.commands.flags import Flags, Measuring
+from eigenfall.commands.subjects import run_of
+from eigenfall.commands.train import finish
+
+
+def measure(
+    subject: Annotated[str, tyro.conf.Positional],
+    /,
+    data: str = "",
+    weights: Path | None = None,
+    trusted: bool = False,
+    arm: str = "",
+    stimuli: Literal["train", "test"] = "test",
+    measuring: Flags = Measuring(),  # noqa: B008
+    seed: int = 0,
+    device: str = "auto",
+    output: Path = Path("runs"),
+    json: str = "",
+) -> None:
+    """Measure spectrum, smoothness and robustness of a model, or the spectrum of a recording; keep a record.
+
+    The subject is one of: package.module:factory, your function that returns a torch model; a folder of a finished
+    run; a saved model; a file of responses, responses.npy, or file:path=responses.npy,axes=… to say how it is laid out.
+
+    Args:
+        subject: what is measured.
+        data: data set of a model, for instance cifar10 or file:path=images.npz; of a finished run: its own.
+        weights: your model's weights, .safetensors or a state dict.
+        trusted: a .pt2 file is your own, so that loading it may run what is in it.
+        arm: name of this measurement; empty: the subject's.
+        stimuli: the split whose inputs the spectra are over.
+        seed: of the measurement's draws.
+        device: auto, cpu, cuda or mps.
+        output: folder of the record.
+        json: write the same numbers as tidy rows to this file, `-` for standard output.
+    """
+    run = run_of(subject, data, weights, trusted)
+    run = replace(run, arm=arm or run.arm, seed=seed, plan=measuring.plan(seed), stimuli=stimuli, device=device)
+    finish([run], output, 1, json, f"Measured {run.arm}")

@@ -1,0 +1,122 @@
+"""What commands show: progress on standard error, tables on standard output, rows as JSON where asked."""
+
+import sys
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from eigenfall import records
+from eigenfall.measurement import Stage
+from eigenfall.runs import Event
+from eigenfall.types import Row
+
+Result = TypeVar("Result")
+
+
+def messages() -> Console:
+    """Where progress and remarks go: standard error."""
+    return Console(stderr=True, highlight=False)
+
+
+def _progress(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def watched(stages: Generator[Stage, None, Result]) -> Result:
+    """Draw a generator's stages as one progress bar; its return value."""
+    console = messages()
+    with _progress(console) as progress:
+        bar = progress.add_task("starting", total=None)
+        while True:
+            try:
+                stage = next(stages)
+            except StopIteration as finished:
+                return finished.value
+            progress.update(bar, description=stage.what, completed=stage.done, total=stage.total or None)
+
+
+def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event]]:
+    """Draw runs as they go, a line for each that ends.
+
+    Returns:
+        Folders of the finished records, and the events of those that failed.
+    """
+    console = messages()
+    finished: list[Path] = []
+    failed: list[Event] = []
+    with _progress(console) as progress:
+        whole = progress.add_task("runs", total=runs)
+        bars: dict[str, int] = {}
+        for event in events:
+            if event.name not in bars:
+                bars[event.name] = progress.add_task(event.name, total=None)
+            bar = bars[event.name]
+            if event.record is None and not event.error:
+                progress.update(
+                    bar, description=f"{event.name}: {event.stage}", completed=event.done, total=event.total or None
+                )
+                continue
+            progress.remove_task(bar)
+            progress.advance(whole)
+            if event.error:
+                failed.append(event)
+                console.print(f"  {event.name}: failed", markup=False)
+            else:
+                finished.append(event.record)
+                done = f"{len(finished) + len(failed)} of {runs}"
+                console.print(
+                    f"  {event.name}: {'kept from before' if event.again else event.stage} ({done})", markup=False
+                )
+    return finished, failed
+
+
+def emit(rows: Sequence[Row], json: str) -> None:
+    """Write rows as JSON if a file, or `-`, was given."""
+    if json:
+        records.write_rows(json, rows, sys.argv)
+
+
+def printing(json: str) -> Console:
+    """Where tables go: standard output, unless the JSON goes there."""
+    return Console(highlight=False, stderr=json == "-")
+
+
+def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], console: Console) -> None:
+    """A plain table; wide ones fold inside their cells."""
+    shown = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
+    for number, column in enumerate(columns):
+        shown.add_column(column, justify="left" if number == 0 else "right")
+    for line in lines:
+        shown.add_row(*line)
+    console.print(shown)
+
+
+def number(value: float) -> str:
+    """Four significant digits."""
+    return f"{value:.4g}"
+
+
+def with_interval(row: Mapping[str, object]) -> str:
+    """A row's value and interval."""
+    if "low" not in row:
+        return number(float(row["value"]))
+    return f"{number(float(row['value']))} [{number(float(row['low']))}, {number(float(row['high']))}]"
+
+
+def percent(row: Mapping[str, object]) -> str:
+    """A share with its interval, in percent."""
+    text = f"{100 * float(row['value']):.1f} %"
+    return f"{text} [{100 * float(row['low']):.1f}, {100 * float(row['high']):.1f}]" if "low" in row else text

@@ -1,0 +1,83 @@
+"""The one table of several runs: a row per arm, mean and interval over seeds."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from eigenfall import records
+from eigenfall.commands import screen
+from eigenfall.rows import over_seeds
+from eigenfall.types import Record, Row
+
+
+def command_line() -> str:
+    """The command as it was typed, program path shortened."""
+    return shlex.join(["eigenfall", *sys.argv[1:]])
+
+
+def gathered(folders: Sequence[Path]) -> list[Record]:
+    """Every record in these folders, or these records."""
+    return [record for folder in folders for record in records.load_all(folder)]
+
+
+def summarised(found: Sequence[Record]) -> tuple[Row, ...]:
+    """Every number of every arm, over seeds."""
+    return over_seeds(row for record in found for row in record.measurement.rows)
+
+
+def _shown(epsilons: Sequence[float]) -> float | None:
+    """The epsilon that the table quotes: the middle one."""
+    ordered = sorted(set(epsilons))
+    return ordered[(len(ordered) - 1) // 2] if ordered else None
+
+
+def columns(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
+    """Heading of each column, and what a row must say to stand in it."""
+    found: dict[str, dict[str, object]] = {}
+    if any(row["quantity"] == "clean_accuracy" for row in rows):
+        found["clean"] = {"quantity": "clean_accuracy"}
+    for name, label in (("headline", "worst case"), ("fgsm", "FGSM"), ("noise", "noise")):
+        quantity = "noise_accuracy" if name == "noise" else "robust_accuracy"
+        here = [row for row in rows if row["quantity"] == quantity and row.get("attack") == name]
+        epsilon = _shown([row["epsilon"] for row in here])
+        if epsilon is not None:
+            found[f"{label} {epsilon:g}"] = {"quantity": quantity, "attack": name, "epsilon": epsilon}
+    for layer in dict.fromkeys(row["layer"] for row in rows if row["quantity"] == "alpha"):
+        found[f"α {layer}"] = {"quantity": "alpha", "layer": layer}
+    if any(row["quantity"] == "jacobian_norm" and row["layer"] == "outputs" for row in rows):
+        found["‖J‖ logits"] = {"quantity": "jacobian_norm", "layer": "outputs", "statistic": "mean"}
+    return found
+
+
+def show(found: Sequence[Record], title: str, console: Console) -> None:
+    """Print the table of these records."""
+    rows = summarised(found)
+    wanted = columns(rows)
+    arms = list(dict.fromkeys(row.get("arm", "") for row in rows))
+    lines = []
+    for arm in arms:
+        cells = []
+        for says in wanted.values():
+            here = [row for row in rows if row.get("arm") == arm and all(row.get(k) == v for k, v in says.items())]
+            cells.append(_cell(here[0]) if here else "–")
+        lines.append((str(arm), *cells))
+    screen.table(title, ("arm", *wanted), lines, console)
+    seeds = max((row.get("seeds", 1) for row in rows), default=1)
+    console.print(
+        f"Mean and 95 % interval over {seeds} seeds." if seeds > 1 else "One seed: no interval over seeds.", style="dim"
+    )
+
+
+def _cell(row: Row) -> str:
+    """Value over its interval; a failed check stands where the headline would have stood."""
+    if row.get("verdict") == "FAIL":
+        return "FAIL"
+    percent = row["quantity"].endswith("accuracy")
+    value, ends = row["value"], (row.get("low"), row.get("high"))
+    if percent:
+        text = f"{100 * value:.1f} %"
+        return text if ends[0] is None else f"{text}\n[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
+    return f"{value:.3g}" if ends[0] is None else f"{value:.3g}\n[{ends[0]:.3g}, {ends[1]:.3g}]"

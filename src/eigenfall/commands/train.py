@@ -1,0 +1,112 @@
+"""`eigenfall train`: train under penalties, measure, keep records."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from eigenfall import parts
+from eigenfall.check import need
+from eigenfall.commands import screen
+from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
+from eigenfall.commands.summary import show, summarised
+from eigenfall.records import load
+from eigenfall.runs import Run, execute_all
+from eigenfall.training import Training
+
+
+def train(
+    data: str = "digits",
+    architecture: str = "mlp",
+    penalty: Parts = (),
+    arm: str = "",
+    seeds: int = 1,
+    first_seed: int = 0,
+    optimiser: Literal["adam", "sgd"] = "adam",
+    learning_rate: float = 1e-3,
+    amsgrad: bool = False,
+    train_batch: int = 128,
+    epochs: int = 20,
+    steps: int | None = None,
+    last_batch: Literal["keep", "drop"] = "keep",
+    patience: int | None = None,
+    stimuli: Literal["train", "test"] = "train",
+    measuring: Flags = Measuring(),  # noqa: B008
+    device: str = "auto",
+    workers: int = 0,
+    output: Path = Path("runs"),
+    json: str = "",
+) -> None:
+    """Train networks under penalties, one per seed; measure each; keep a record of each.
+
+    A run that is finished is not run again; one that was stopped goes on from its last checkpoint.
+
+    Args:
+        data: data set, see `eigenfall parts datasets`.
+        architecture: network, see `eigenfall parts architectures`.
+        penalty: what is added to the loss, see `eigenfall parts penalties`; may be given several times.
+        arm: name of these runs; empty: the penalties' names, or plain.
+        seeds: how many seeds.
+        first_seed: the first of them.
+        optimiser: adam or sgd.
+        learning_rate: of the optimiser.
+        amsgrad: Adam's variant that the paper of Nassar et al. uses.
+        train_batch: inputs in one update.
+        epochs: passes over the training split.
+        steps: updates, instead of epochs.
+        last_batch: keep or drop an epoch's short last batch.
+        patience: stop after so many epochs without a better validation accuracy; none: never.
+        stimuli: the split whose inputs the spectra are over.
+        device: auto, cpu, cuda or mps.
+        workers: runs side by side; 0: as many as cores, one on a GPU.
+        output: folder of the records.
+        json: write the same numbers as tidy rows to this file, `-` for standard output.
+    """
+    penalties = read_all("penalties", penalty)
+    need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
+    settings = Training(
+        optimiser=optimiser,
+        learning_rate=learning_rate,
+        amsgrad=amsgrad,
+        batch_size=train_batch,
+        epochs=None if steps is not None else epochs,
+        steps=steps,
+        last_batch=last_batch,
+        patience=patience,
+    )
+    runs = [
+        Run(
+            verb="train",
+            arm=arm or "+".join(map(parts.name_of, penalties)) or "plain",
+            seed=seed,
+            data=parts.read("datasets", data),
+            architecture=parts.read("architectures", architecture),
+            penalties=penalties,
+            training=settings,
+            plan=measuring.plan(seed),
+            stimuli=stimuli,
+            device=device,
+        )
+        for seed in range(first_seed, first_seed + seeds)
+    ]
+    finish(runs, output, workers or default_workers(device), json, "Trained runs")
+
+
+def default_workers(device: str = "cpu") -> int:
+    """As many as this process may use cores; one on a GPU."""
+    return (
+        1 if device not in ("cpu", "auto") else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    )
+
+
+def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -> list[Path]:
+    """Execute runs under progress, print their table, write their rows; a failed run makes the command fail."""
+    finished, failed = screen.followed(execute_all(runs, output, workers), len(runs))
+    found = [load(path) for path in finished]
+    if found:
+        console = screen.printing(json)
+        show(found, title, console)
+        console.print(f"Records: {output.resolve()}", markup=False, soft_wrap=True)
+    screen.emit([*(row for record in found for row in record.measurement.rows), *summarised(found)], json)
+    if failed:
+        raise ValueError("\n".join(f"{event.name}: {event.error}" for event in failed))
+    return finished

@@ -1,0 +1,260 @@
+"""The user's question: measure everything about one representation or one model.
+
+`measure` consumes `measuring`, a generator that says how far it is: whatever draws progress consumes that instead.
+"""
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eigenfall import parts
+from eigenfall.activations import accuracy, activations
+from eigenfall.check import need
+from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.intervals import half_samples
+from eigenfall.layers import OUTPUTS, View, device_of, hidden_names, layer_names, need_layers
+from eigenfall.presets import PRESETS
+from eigenfall.robustness import Stage, consumed, gathering, headline_stands, judged
+from eigenfall.rows import of_clean, of_curve, of_smoothness, of_spectrum, of_verdicts
+from eigenfall.smoothness.frobenius import Frobenius
+from eigenfall.spectra.pca import PCA
+from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes:
+        layers: module paths; empty: every `hidden1`, `hidden2`, … of our own architectures.
+        view: convolutional maps as units: flatten, channels or pool.
+        spectrum: a part of kind spectra.
+        fit: a part of kind fits.
+        draws: half-samples of the stimuli behind each exponent's interval; 0: none.
+        smoothness: a part of kind smoothness.
+        smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all.
+        preset: bundle of attacks and checks, or "none".
+        norm: of the perturbations.
+        epsilons: budgets, in the inputs' unit.
+        noise: standard deviations of the noise curve, in the inputs' unit.
+        attacked_inputs: how many inputs, the first ones, are attacked; `None`: all.
+        batch_size: largest number of inputs in one pass.
+        seed: of every draw.
+    """
+
+    layers: tuple[str, ...] = ()
+    view: View = "flatten"
+    spectrum: Any = field(default_factory=PCA)
+    fit: Any = field(default_factory=LeastSquares)
+    draws: int = 20
+    smoothness: Any = field(default_factory=Frobenius)
+    smoothness_inputs: int = 1000
+    preset: str = "quick"
+    norm: Literal["Linf", "L2"] = "Linf"
+    epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+    noise: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)
+    attacked_inputs: int | None = 1000
+    batch_size: int = 256
+    seed: int = 0
+
+
+Progressing = Generator[Stage, None, Measurement]
+
+
+def _seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def _spectra(found: Mapping[str, Responses], plan: Plan) -> Generator[Stage, None, dict[str, Any]]:
+    spectra, fits, rows, notices = {}, {}, [], []
+    for number, (layer, responses) in enumerate(found.items()):
+        yield Stage(f"spectrum of {layer}", number, len(found))
+        spectra[layer] = plan.spectrum(responses, _seeded(plan.seed))
+        if plan.draws:
+            fits[layer] = half_samples(
+                responses, spectra[layer], plan.spectrum, plan.fit, _seeded(plan.seed), draws=plan.draws
+            )
+        else:
+            fits[layer] = plan.fit(spectra[layer])
+        rows += of_spectrum(spectra[layer], fits[layer], layer, parts.semantics("fits", plan.fit))
+        notices += [f"{layer}: {notice}" for notice in fits[layer].notices]
+        notices += [f"{layer}: {count} {what} left out." for what, count in responses.dropped.items()]
+    return {"spectra": spectra, "fits": fits, "rows": rows, "notices": notices}
+
+
+def measuring_responses(responses: Responses, plan: Plan) -> Progressing:
+    """Spectrum and exponent of responses, piece by piece."""
+    found = yield from _spectra({responses.name: responses}, plan)
+    return Measurement(
+        name=responses.name,
+        spectra=found["spectra"],
+        fits=found["fits"],
+        rows=tuple(found["rows"]),
+        notices=tuple(filter(None, (responses.understood, *found["notices"]))),
+    )
+
+
+def chosen_layers(model: nn.Module, plan: Plan) -> tuple[str, ...]:
+    """The plan's layers, else the model's `hidden1`, `hidden2`, …; refused with a list of names if it has none."""
+    layers = plan.layers or hidden_names(model)
+    need(
+        bool(layers),
+        expected="the layers to measure, since none of this model's is named hidden1, hidden2, …",
+        got="no layers",
+        remedy=f"Choose among: {', '.join(layer_names(model))}.",
+    )
+    need_layers(model, [layer for layer in layers if layer != OUTPUTS])
+    return layers
+
+
+def measuring(
+    model: nn.Module,
+    stimuli: Any,
+    examples: Split | None,
+    plan: Plan,
+    bounds: Bounds | None = (0.0, 1.0),
+    unit: str = "pixel",
+    name: str = "model",
+) -> Progressing:
+    """Spectra over the stimuli; smoothness, accuracy and robustness over the examples, piece by piece.
+
+    Args:
+        model: any module; left as it was found.
+        stimuli: inputs as a tensor, an array, or an iterable of batches that can be iterated again.
+        examples: what accuracy, smoothness and attacks are measured on; `None`: spectra only.
+        plan: what is measured, and how.
+        bounds: lowest and highest value of an input.
+        unit: of the inputs.
+        name: of the model.
+    """
+    layers = chosen_layers(model, plan)
+    found = yield from _spectra(activations(model, stimuli, layers, plan.view, plan.batch_size), plan)
+    rows: list[Row] = list(found["rows"])
+    smoothness: dict[str, Smoothness] = {}
+    evidence, verdicts = Evidence(curves={}), ()
+    if examples is not None:
+        here = Split(examples.inputs.to(device_of(model)), examples.targets.to(device_of(model)))
+        some = here.inputs[: plan.smoothness_inputs]
+        for number, layer in enumerate((OUTPUTS, *layers) if len(some) else ()):
+            yield Stage(f"Jacobian norm of {layer}", number, len(layers) + 1)
+            smoothness[layer] = plan.smoothness(model, some, layer, _seeded(plan.seed))
+            rows += of_smoothness(smoothness[layer])
+        rows.append(of_clean(accuracy(model, here, plan.batch_size)))
+    if examples is not None and plan.preset != "none":
+        attacked = Split(here.inputs[: plan.attacked_inputs], here.targets[: plan.attacked_inputs])
+        evidence = yield from gathering(
+            model,
+            attacked,
+            PRESETS[plan.preset],
+            LpBall(plan.norm, bounds, unit),
+            plan.epsilons,
+            plan.noise,
+            seed=plan.seed,
+            batch_size=plan.batch_size,
+        )
+        verdicts = judged(PRESETS[plan.preset], evidence)
+        stands = headline_stands(verdicts)
+        for curve_name in PRESETS[plan.preset].shown:
+            if curve_name in evidence.curves:
+                verdict = ("" if stands else "FAIL") if curve_name == "headline" else ""
+                rows += of_curve(curve_name, evidence.curves[curve_name], verdict)
+        rows += of_verdicts(verdicts)
+    return Measurement(
+        name=name,
+        spectra=found["spectra"],
+        fits=found["fits"],
+        smoothness=smoothness,
+        curves=evidence.curves,
+        verdicts=tuple(verdicts),
+        rows=tuple(rows),
+        notices=tuple(found["notices"]),
+    )
+
+
+def responses_of(values: Any, name: str = "responses") -> Responses:
+    """Responses from a tensor or array `(stimuli, units)` or `(repeats, stimuli, units)`."""
+    tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
+    need(
+        tensor.ndim in (2, 3),
+        expected="responses as (stimuli, units) or (repeats, stimuli, units)",
+        got=f"shape {tuple(tensor.shape)}",
+        remedy="Give one row per stimulus and one column per unit.",
+    )
+    tensor = tensor if tensor.is_floating_point() else tensor.double()
+    return Responses(values=tensor if tensor.ndim == 3 else tensor[None], name=name)
+
+
+def _first(inputs: Any, targets: Any, count: int | None) -> Split | None:
+    """The first inputs with their targets, from tensors, arrays or batches of pairs; `None` without targets."""
+    if targets is not None:
+        x, y = torch.as_tensor(inputs)[:count], torch.as_tensor(targets)[:count]
+        return Split(x.float(), y.long())
+    if isinstance(inputs, Tensor | np.ndarray):
+        return None
+    found: list[tuple[Tensor, Tensor]] = []
+    for batch in inputs:
+        if not isinstance(batch, tuple | list) or len(batch) < 2:
+            return None
+        found.append((torch.as_tensor(batch[0]).float(), torch.as_tensor(batch[1]).long()))
+        if count is not None and sum(len(y) for _, y in found) >= count:
+            break
+    return Split(torch.cat([x for x, _ in found])[:count], torch.cat([y for _, y in found])[:count])
+
+
+def measure(
+    subject: nn.Module | Responses | Tensor | np.ndarray,
+    inputs: Any = None,
+    targets: Any = None,
+    *,
+    layers: Sequence[str] = (),
+    plan: Plan | None = None,
+    bounds: Bounds | None = (0.0, 1.0),
+    unit: str = "pixel",
+    name: str = "",
+) -> Measurement:
+    """Everything about one representation or one model.
+
+    Args:
+        subject: a model, or responses: `Responses`, or a tensor or array `(stimuli, units)` or
+            `(repeats, stimuli, units)`.
+        inputs: for a model: a tensor or array `(inputs, ...)`, or an iterable of batches that can be iterated again,
+            such as a `DataLoader`, also larger than memory. Spectra are over all of them.
+        targets: class of each input; a `DataLoader` of pairs brings its own. Without targets: spectra only.
+        layers: module paths; not needed for a model whose hidden layers are called hidden1, hidden2, ….
+        plan: everything else that is measured, and how.
+        bounds: lowest and highest value of an input; `None`: no bounds.
+        unit: what one unit of an input is.
+        name: what the result is called.
+
+    Returns:
+        A value with spectra, fits, smoothness, curves, verdicts, and every number as tidy rows; it prints well.
+
+    Raises:
+        ValueError: for inputs, targets or layers that do not fit, in one sentence.
+    """
+    plan = plan or Plan()
+    if layers:
+        plan = replace(plan, layers=tuple(layers))
+    if not isinstance(subject, nn.Module):
+        need(
+            inputs is None and targets is None,
+            expected="a model with inputs, or responses alone",
+            got=f"{type(subject).__name__} with inputs",
+            remedy="Give a torch.nn.Module first, or leave the inputs out.",
+        )
+        responses = subject if isinstance(subject, Responses) else responses_of(subject, name or "responses")
+        return consumed(measuring_responses(responses, plan))
+    need(
+        inputs is not None,
+        expected="inputs for the model",
+        got="none",
+        remedy="Call measure(model, inputs, targets).",
+    )
+    wanted = [count for count in (plan.smoothness_inputs, plan.attacked_inputs) if count is not None]
+    count = None if plan.attacked_inputs is None or targets is not None else max(wanted)
+    examples = _first(inputs, targets, count)
+    return consumed(measuring(subject, inputs, examples, plan, bounds, unit, name or type(subject).__name__))

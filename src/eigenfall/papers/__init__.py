@@ -1,0 +1,1 @@
+"""A paper: its runs, and what they are held against."""

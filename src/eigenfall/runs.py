@@ -1,0 +1,331 @@
+"""One run from settings to record, and several of them: build, train, measure, checkpoint, go on.
+
+`execute` and `execute_all` are generators of `Event`: whatever draws progress consumes them. A finished run is never
+run again; one that was stopped goes on from its last checkpoint, bit-equal.
+"""
+
+import json
+import multiprocessing
+import queue
+import signal
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import nn
+
+from eigenfall import parts, records
+from eigenfall.check import need
+from eigenfall.layers import device_of
+from eigenfall.measurement import Plan, Stage, measuring, measuring_responses
+from eigenfall.presets import PRESETS
+from eigenfall.rows import row, with_context
+from eigenfall.training import Training, captured_by, reference_of, train
+from eigenfall.types import Examples, Measurement, Row, Split, Step
+
+CHECKPOINT_SECONDS = 5.0
+STALE = 0.1
+LOGGED_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything about one `train` or `measure`.
+
+    Attributes:
+        verb: "train": fit weights, then measure; "measure": measure what is there.
+        arm: the name under which runs that differ by seed only stand together.
+        seed: of weights, batches and penalties.
+        data: a data set; `None` with a recording.
+        architecture: what builds the model; `None` with a recording.
+        recording: a file of responses, instead of data and architecture.
+        penalties: parts of kind penalties.
+        training: how weights are fitted.
+        plan: what is measured.
+        stimuli: the split whose inputs the spectra are over: "train" has the most rows.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    verb: Literal["train", "measure"] = "train"
+    arm: str = "plain"
+    seed: int = 0
+    data: Any = None
+    architecture: Any = None
+    recording: Any = None
+    penalties: tuple[Any, ...] = ()
+    training: Training = field(default_factory=Training)
+    plan: Plan = field(default_factory=Plan)
+    stimuli: Literal["train", "test"] = "train"
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened to a run.
+
+    Attributes:
+        name: arm and seed.
+        stage: what is being done.
+        done: pieces of the stage that are finished.
+        total: pieces of the stage.
+        record: the finished record's folder.
+        error: why the run failed, one sentence.
+        again: whether the record was there already.
+    """
+
+    name: str
+    stage: str
+    done: int = 0
+    total: int = 0
+    record: Path | None = None
+    error: str = ""
+    again: bool = False
+
+
+Running = Generator[Event, None, None]
+
+
+def name_of(run: Run) -> str:
+    """Arm and seed, as progress shows them."""
+    return f"{run.arm} seed {run.seed}"
+
+
+def plan_settings(plan: Plan) -> dict[str, Any]:
+    """A plan as plain values, parts in the grammar."""
+    plain = asdict(replace(plan, spectrum=None, fit=None, smoothness=None))
+    return plain | {name: parts.spell(getattr(plan, name)) for name in ("spectrum", "fit", "smoothness")}
+
+
+def settings_of(run: Run, digest: str) -> dict[str, Any]:
+    """A run as plain values, every field explicit, with the digest of its inputs' contents: what its hash is of."""
+    found: dict[str, Any] = {"verb": run.verb, "arm": run.arm, "seed": run.seed, "inputs": digest}
+    if run.recording is not None:
+        return found | {"recording": parts.spell(run.recording), "measurement": plan_settings(run.plan)}
+    found |= {"data": parts.spell(run.data), "architecture": parts.spell(run.architecture)}
+    if run.verb == "train":
+        found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
+        found["training"] = asdict(run.training)
+    return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
+
+
+def parts_of(run: Run) -> tuple[Any, ...]:
+    """Every part of a run, for its bibliography."""
+    plan = run.plan
+    attacks = PRESETS[plan.preset].attacks.values() if plan.preset != "none" else ()
+    some = (
+        run.data,
+        run.architecture,
+        run.recording,
+        *run.penalties,
+        plan.spectrum,
+        plan.fit,
+        plan.smoothness,
+        *attacks,
+    )
+    return tuple(part for part in some if part is not None)
+
+
+def device_for(name: str) -> torch.device:
+    """The device of that name; "auto" takes CUDA, then MPS, then the CPU."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    kind = name.partition(":")[0]
+    need(
+        there.get(kind, False),
+        expected="a device that this machine has",
+        got=repr(name),
+        remedy=f"Choose among: auto, {', '.join(sorted(key for key, value in there.items() if value))}.",
+    )
+    return torch.device(name)
+
+
+def built(run: Run, examples: Examples) -> nn.Module:
+    """The run's untrained model, on its device; weights depend on the seed alone."""
+    return run.architecture(examples, torch.Generator().manual_seed(run.seed)).to(device_for(run.device))
+
+
+def _named(penalties: Sequence[Any]) -> dict[str, Any]:
+    """Penalties by name; a second of the same name gets a number."""
+    found: dict[str, Any] = {}
+    for penalty in penalties:
+        name = parts.name_of(penalty)
+        same = sum(key.partition("#")[0] == name for key in found)
+        found[f"{name}#{same + 1}" if same else name] = penalty
+    return found
+
+
+def _trained(
+    run: Run, model: nn.Module, examples: Examples, root: Path, key: str
+) -> Generator[Event, None, tuple[Row, ...]]:
+    """Train in place, with checkpoints; the logged history."""
+    start = records.read_checkpoint(root, key)
+    history: list[Row] = json.loads(str(start.pop("history"))) if start else []
+    steps: Iterator[Step] = train(
+        model, examples.train, examples.validation, _named(run.penalties), run.training, seed=run.seed, start=start
+    )
+    last = time.monotonic()
+    for step in steps:
+        at = step.progress
+        if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last:
+            history.append({"step": at.step, "epoch": at.epoch, **step.values})
+            yield Event(name_of(run), "training", at.step, at.steps)
+        if step.last:
+            history[-1] = {**history[-1], **_final_staleness(run, step, examples)}
+        if time.monotonic() - last > CHECKPOINT_SECONDS or step.last:
+            records.write_checkpoint(root, key, {**step.snapshot(), "history": json.dumps(history)})
+            last = time.monotonic()
+    return tuple(history)
+
+
+def _final_staleness(run: Run, step: Step, examples: Examples) -> dict[str, float]:
+    """How far each spectral penalty's basis is from the truth at the end: s_R and true exponent by layer."""
+    found: dict[str, float] = {}
+    for name, penalty in _named(run.penalties).items():
+        if not hasattr(penalty, "staleness"):
+            continue
+        layers = captured_by(step.model, {name: penalty})
+        device = device_of(step.model)
+        here = Split(examples.train.inputs.to(device), examples.train.targets.to(device))
+        reference = reference_of(step.model, here, layers)
+        generator = torch.Generator().manual_seed(run.seed)
+        for layer, stale in penalty.staleness(step.states[name], reference, generator).items():
+            found |= {f"{name}/final_staleness/{layer}": stale.excess, f"{name}/final_alpha/{layer}": stale.true_alpha}
+    return found
+
+
+def _stale(history: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Final staleness as rows, and what a reader must know of it."""
+    rows, notices = [], []
+    for key, value in (history[-1] if history else {}).items():
+        penalty, _, layer = str(key).partition("/final_staleness/")
+        if not layer:
+            continue
+        rows.append(row("staleness", value, penalty=penalty, layer=layer, verdict="STALE" if value > STALE else None))
+        if value > STALE:
+            notices.append(
+                f"{layer}: the penalty's basis is stale at the end, s_R = {value:.3g} > {STALE}: the penalty saw a "
+                "flatter spectrum than the true one."
+            )
+    return rows, notices
+
+
+def _relayed(run: Run, stages: Generator[Stage, None, Measurement]) -> Generator[Event, None, Measurement]:
+    """A measurement's stages as events; its value."""
+    while True:
+        try:
+            stage = next(stages)
+        except StopIteration as finished:
+            return finished.value
+        yield Event(name_of(run), stage.what, stage.done, stage.total)
+
+
+def execute(run: Run, root: Path) -> Running:
+    """One run to its record; an event for each piece of it.
+
+    Args:
+        run: what to do.
+        root: folder of the records; checkpoints lie in its `.partial`.
+    """
+    name = name_of(run)
+    if run.recording is not None:
+        responses = run.recording()
+        settings = settings_of(run, records.digest_of(responses.pieces()))
+    else:
+        examples = run.data()
+        settings = settings_of(run, examples.digest)
+    key = records.run_hash(settings)
+    before = records.finished(root, key)
+    if before is not None:
+        yield Event(name, "finished", record=before, again=True)
+        return
+    weights, history = None, ()
+    if run.recording is not None:
+        measurement = yield from _relayed(run, measuring_responses(responses, run.plan))
+    else:
+        model = built(run, examples)
+        if run.verb == "train":
+            history = yield from _trained(run, model, examples, root, key)
+        stimuli = getattr(examples, run.stimuli).inputs
+        measurement = yield from _relayed(
+            run, measuring(model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm)
+        )
+        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    context = {
+        "run": key[:12],
+        "arm": run.arm,
+        "seed": run.seed,
+        "data": settings.get("data", settings.get("recording")),
+    }
+    stale, notices = _stale(history)
+    measurement = replace(
+        measurement,
+        rows=with_context([*measurement.rows, *stale], context),
+        notices=(*measurement.notices, *notices),
+    )
+    record = records.save(root, {**settings, "device": run.device}, measurement, weights, history, parts_of(run))
+    yield Event(name, "finished", record=record.path)
+
+
+def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any) -> None:
+    """One worker: takes runs by number until there are none, one thread, deaf to Ctrl-C (the parent ends it)."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    while True:
+        try:
+            number = todo.get_nowait()
+        except queue.Empty:
+            return
+        for event in isolated(runs[number], root):
+            events.put(event)
+
+
+def isolated(run: Run, root: Path) -> Iterator[Event]:
+    """A run whose failure is an event instead of an exception."""
+    try:
+        yield from execute(run, root)
+    except (ValueError, OSError, RuntimeError) as reason:
+        yield Event(name_of(run), "failed", error=f"{reason}")
+
+
+def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[Event]:
+    """Several runs, side by side in as many processes as there are workers, one thread each.
+
+    A run that fails does not stop the others. Ctrl-C ends the workers; what is finished is kept, and the same call
+    goes on from the last checkpoints.
+    """
+    if workers <= 1 or len(runs) <= 1:
+        for run in runs:
+            yield from isolated(run, root)
+        return
+    context = multiprocessing.get_context("spawn")
+    todo, events = context.Queue(), context.Queue()
+    for number in range(len(runs)):
+        todo.put(number)
+    processes = [context.Process(target=_work, args=(runs, root, todo, events), daemon=True) for _ in range(workers)]
+    for process in processes:
+        process.start()
+    left = {name_of(run) for run in runs}
+    try:
+        while left:
+            try:
+                event = events.get(timeout=1.0)
+            except queue.Empty:
+                if not any(process.is_alive() for process in processes):
+                    for name in sorted(left):
+                        yield Event(
+                            name, "failed", error="Its process ended without a word, perhaps for want of memory."
+                        )
+                    return
+                continue
+            if event.record is not None or event.error:
+                left.discard(event.name)
+            yield event
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.join()

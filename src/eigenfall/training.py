@@ -1,0 +1,407 @@
+"""The one gradient loop: batches, loss, penalties, update; a generator of `Step`.
+
+    loss = task loss + Σ penalties,   one optimiser step per batch,   each penalty's state goes in and comes out
+
+Whatever watches training consumes the steps. A step's snapshot holds everything from which the loop goes on
+bit-equal. The loop is handed the training and the validation split, never the test split.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from eigenfall.check import need
+from eigenfall.layers import device_of, hidden_names, hidden_of, left_as_found, seed_torch
+from eigenfall.types import ForwardPass, Progress, Reference, Split, Step, Task
+
+REFERENCE_BATCH = 4096
+MOST_SEEDS = 2**63 - 1
+
+
+class Diverged(ValueError):
+    """A loss or a gradient was not finite; the model holds the last weights that gave a finite one."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How weights are fitted.
+
+    Attributes:
+        optimiser: adam or sgd.
+        learning_rate: constant.
+        amsgrad: Adam with the largest second moment so far, as Nassar et al. use it.
+        momentum: of sgd.
+        batch_size: inputs in one update.
+        epochs: passes over the training split; `None` if `steps` is given.
+        steps: updates; `None` if `epochs` is given.
+        last_batch: keep or drop an epoch's short last batch.
+        patience: stop after so many epochs without a better validation accuracy, and go back to the best weights;
+            `None`: never.
+    """
+
+    optimiser: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    amsgrad: bool = False
+    momentum: float = 0.0
+    batch_size: int = 128
+    epochs: int | None = 20
+    steps: int | None = None
+    last_batch: Literal["keep", "drop"] = "keep"
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        need(
+            (self.epochs is None) != (self.steps is None),
+            expected="epochs or steps",
+            got="both" if self.steps is not None else "neither",
+            remedy="Set the other to none.",
+        )
+        for name, value in (("epochs", self.epochs), ("steps", self.steps), ("batch_size", self.batch_size)):
+            need(
+                value is None or value >= 1, expected=f"{name} of 1 or more", got=f"{value}", remedy="Use a larger one."
+            )
+        need(
+            self.patience is None or self.patience >= 1,
+            expected="patience of one epoch or more",
+            got=f"{self.patience}",
+            remedy="Leave it out to train to the end.",
+        )
+        need(
+            self.learning_rate > 0,
+            expected="a learning rate above 0",
+            got=f"{self.learning_rate}",
+            remedy="0.001 is Adam's own.",
+        )
+
+    def optimiser_of(self, model: nn.Module) -> torch.optim.Optimizer:
+        """The optimiser, for the parameters that require gradients."""
+        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        if self.optimiser == "sgd":
+            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)
+        return torch.optim.Adam(parameters, lr=self.learning_rate, amsgrad=self.amsgrad)
+
+    def batches_in(self, rows: int) -> int:
+        """Updates in an epoch."""
+        return max(1, rows // self.batch_size if self.last_batch == "drop" else math.ceil(rows / self.batch_size))
+
+    def steps_for(self, rows: int) -> int:
+        """Updates in all."""
+        return self.steps if self.steps is not None else self.epochs * self.batches_in(rows)
+
+
+# ------------------------------------------------------------------------------- passes
+
+
+def forward(
+    model: nn.Module, inputs: Tensor, targets: Tensor, layers: Sequence[str], requires_grad: bool
+) -> ForwardPass:
+    """One pass, with the named layers' outputs; the inputs require gradients if a penalty reads them."""
+    if requires_grad:
+        inputs = inputs.detach().requires_grad_()
+    outputs, hidden = hidden_of(model, inputs, layers)
+    return ForwardPass(inputs, targets, outputs, hidden, dict(model.named_parameters()))
+
+
+def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_size: int = REFERENCE_BATCH) -> Reference:
+    """The rows of a split as a penalty may ask for them. In train mode chunks are batches of `batch_size`.
+
+    The split lies on the model's device. Passes run without gradient, and leave the model as it was.
+    """
+
+    def passes(indices: Tensor, mode: Literal["train", "eval"]) -> Iterator[ForwardPass]:
+        size = batch_size if mode == "train" else REFERENCE_BATCH
+        for some in indices.to(split.inputs.device).split(size):
+            with left_as_found(model, training=mode == "train", frozen=False), torch.no_grad():
+                found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
+            yield found
+
+    return Reference(len(split), passes)
+
+
+def captured_by(model: nn.Module, penalties: Mapping[str, Any], layers: Sequence[str] = ()) -> tuple[str, ...]:
+    """Layers that the penalties need: those they name; all hidden layers where one names none."""
+    if not penalties:
+        return ()
+    named = [layer for penalty in penalties.values() for layer in getattr(penalty, "layers", ())]
+    everything = layers or hidden_names(model)
+    needs_all = any(
+        hasattr(penalty, "layers") and not penalty.layers and not _on_outputs(penalty) for penalty in penalties.values()
+    )
+    need(
+        bool(everything) or not needs_all,
+        expected="the layers that the penalty is about",
+        got="a model without layers named hidden1, hidden2, …",
+        remedy="Set the penalty's layers=….",
+    )
+    return tuple(dict.fromkeys([*(everything if needs_all else ()), *named]))
+
+
+def _on_outputs(penalty: Any) -> bool:
+    return getattr(penalty, "layer", "") == "outputs"
+
+
+# ------------------------------------------------------------------------------ the loop
+
+
+def train(
+    model: nn.Module,
+    train: Split,
+    validation: Split,
+    penalties: Mapping[str, Any],
+    settings: Training,
+    seed: int = 0,
+    layers: Sequence[str] = (),
+    task: Task = Task(),  # noqa: B008
+    start: Mapping[str, Any] | None = None,
+) -> Iterator[Step]:
+    """Fit the model in place, on the device where it lies.
+
+    Args:
+        model: changed in place; after the last step it holds the final, or with `patience` the best, weights.
+        train: what the weights are fitted on.
+        validation: what early stopping looks at; may be empty without `patience`.
+        penalties: parts of kind penalties by name.
+        settings: optimiser, batches, length.
+        seed: of batches, penalties and dropout.
+        layers: layers that a penalty without names is about; empty: hidden1, hidden2, ….
+        task: gives the loss and what is correct.
+        start: a snapshot to go on from.
+
+    Yields:
+        A `Step` after each update.
+
+    Raises:
+        Diverged: if a loss or gradient is not finite.
+        ValueError: if there are no rows, or early stopping has no validation split.
+    """
+    need(len(train) > 0, expected="training rows", got="none", remedy="Use fewer rows for validation.")
+    need(
+        settings.patience is None or len(validation) > 0,
+        expected="a validation split for early stopping",
+        got="an empty one",
+        remedy="Give the data set validation rows, or leave patience out.",
+    )
+    device = device_of(model)
+    train, validation = (Split(part.inputs.to(device), part.targets.to(device)) for part in (train, validation))
+    layers = captured_by(model, penalties, layers)
+    requires_grad = any(getattr(penalty, "reads_inputs", True) for penalty in penalties.values())
+    reference = reference_of(model, train, layers, settings.batch_size)
+    optimiser = settings.optimiser_of(model)
+    generators = {name: _seeded(seed, place) for place, name in enumerate(("batches", *penalties))}
+    states = {name: penalty.start(reference, generators[name]) for name, penalty in penalties.items()}
+    at = _Place(order=torch.empty(0, dtype=torch.int64))
+    if start is not None:
+        at, states = _go_on(start, model, optimiser, generators, states)
+    size, steps, batches = settings.batch_size, settings.steps_for(len(train)), settings.batches_in(len(train))
+    good = _Kept(model)
+    model.train()
+
+    while at.step < steps and not at.stopped:
+        if at.step % batches == 0:
+            at = replace(at, order=torch.randperm(len(train), generator=generators["batches"]))
+        place = at.step % batches
+        rows = at.order[place * size : (place + 1) * size].to(device)
+        with torch.random.fork_rng():  # dropout: the same at each step of the same seed
+            seed_torch((seed * 1_000_003 + at.step) % MOST_SEEDS)
+            forward_pass = forward(model, train.inputs[rows], train.targets[rows], layers, requires_grad)
+        loss = task.loss(forward_pass.outputs, forward_pass.targets)
+        values = {"task_loss": loss.detach()}
+        for name, penalty in penalties.items():
+            value = penalty(forward_pass, states[name], generators[name])
+            loss, states[name] = loss + value.total, value.state
+            values |= {f"{name}/{what}": number for what, number in {**value.per_layer, **value.logged}.items()}
+        optimiser.zero_grad()
+        if bool(torch.isfinite(loss)):
+            loss.backward()
+        norm = _gradient_norm(model)
+        _need_finite(loss, norm, model, good, at.step + 1)
+        good.keep()
+        optimiser.step()
+        last_of_epoch = place == batches - 1
+        for name, penalty in penalties.items():
+            if due(states[name], last_of_epoch):
+                states[name] = penalty.refreshed(states[name], reference, generators[name])
+        at = replace(at, step=at.step + 1)
+        numbers = {"loss": loss.detach(), "gradient_norm": norm, **values}
+        if last_of_epoch and len(validation):
+            at, found = _validated(at, model, validation, settings, task)
+            numbers |= found
+        last = at.stopped or at.step == steps
+        if last and at.best is not None:
+            model.load_state_dict(at.best)
+        yield Step(
+            progress=Progress(at.step, steps, at.step // batches, math.ceil(steps / batches)),
+            model=model,
+            values={name: float(number) for name, number in numbers.items()},
+            last_of_epoch=last_of_epoch,
+            snapshot=lambda: _snapshot(at, model, optimiser, generators, states),  # noqa: B023
+            last=last,
+            states=dict(states),
+        )
+
+
+def due(state: Any, last_of_epoch: bool) -> bool:
+    """Whether a penalty's state asks for a refresh."""
+    when = getattr(state, "due", "no")
+    return when == "now" or (when == "epoch" and last_of_epoch)
+
+
+# ------------------------------------------------------------------------ what may go wrong
+
+
+class _Kept:
+    """A copy of the weights and buffers that last gave a finite loss."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.live = [value for value in model.state_dict(keep_vars=True).values() if isinstance(value, Tensor)]
+        self.held = [value.detach().clone() for value in self.live]
+
+    def keep(self) -> None:
+        """The weights are good: remember them."""
+        with torch.no_grad():
+            for held, value in zip(self.held, self.live):
+                held.copy_(value)
+
+    def put_back(self) -> None:
+        """Give the model the weights that were good."""
+        with torch.no_grad():
+            for held, value in zip(self.held, self.live):
+                value.copy_(held)
+
+
+def _gradient_norm(model: nn.Module) -> Tensor:
+    """Norm of all gradients together."""
+    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None], foreach=True)
+
+
+def _need_finite(loss: Tensor, norm: Tensor, model: nn.Module, good: _Kept, step: int) -> None:
+    if bool(torch.isfinite(loss)) and bool(torch.isfinite(norm)):
+        return
+    good.put_back()
+    what = "loss" if not bool(torch.isfinite(loss)) else "gradient"
+    raise Diverged(
+        f"Expected a finite {what} at step {step}, got {float(loss if what == 'loss' else norm)}. The last good weights "
+        "are kept; lower the learning rate or the penalties' strength."
+    )
+
+
+def _validated(
+    at: "_Place", model: nn.Module, validation: Split, settings: Training, task: Task
+) -> tuple["_Place", dict[str, float]]:
+    """Validation loss and accuracy; with patience, the best weights so far and whether to stop."""
+    with left_as_found(model, frozen=False), torch.no_grad():
+        outputs = torch.cat([model(part) for part in validation.inputs.split(REFERENCE_BATCH)])
+        accuracy = float(task.correct(outputs, validation.targets).double().mean())
+        loss = float(task.loss(outputs, validation.targets))
+    found = {"validation_accuracy": accuracy, "validation_loss": loss}
+    if settings.patience is None:
+        return at, found
+    if accuracy > at.best_accuracy or (accuracy == at.best_accuracy and loss < at.best_loss):
+        best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        return replace(at, best=best, best_accuracy=accuracy, best_loss=loss, waited=0), found
+    return replace(at, waited=at.waited + 1, stopped=at.waited + 1 >= settings.patience), found
+
+
+# ----------------------------------------------------------------------------- snapshots
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where the loop stands."""
+
+    order: Tensor
+    step: int = 0
+    stopped: bool = False
+    waited: int = 0
+    best_accuracy: float = -1.0
+    best_loss: float = math.inf
+    best: Mapping[str, Tensor] | None = None
+
+
+def _seeded(seed: int, place: int) -> torch.Generator:
+    return torch.Generator().manual_seed((seed * 7919 + 104_729 * place) % MOST_SEEDS)
+
+
+def flattened(value: Any, prefix: str) -> dict[str, Any]:
+    """A frozen dataclass of tensors, mappings of them, numbers and text, as a flat mapping; `None` is left out."""
+    found: dict[str, Any] = {}
+    for field in fields(value):
+        entry = getattr(value, field.name)
+        if isinstance(entry, Mapping):
+            found |= {f"{prefix}{field.name}/{key}": inner for key, inner in entry.items()}
+        elif entry is not None:
+            found[f"{prefix}{field.name}"] = entry
+    return found
+
+
+def unflattened(like: Any, flat: Mapping[str, Any], prefix: str, device: torch.device) -> Any:
+    """The value that was flattened; `like` says its class, and which fields are mappings."""
+
+    def placed(entry: Any) -> Any:
+        moves = isinstance(entry, Tensor) and entry.is_floating_point()
+        return entry.clone().to(device) if moves else entry
+
+    found: dict[str, Any] = {}
+    for field in fields(like):
+        if isinstance(getattr(like, field.name), Mapping):
+            start = f"{prefix}{field.name}/"
+            found[field.name] = {
+                key[len(start) :]: placed(entry) for key, entry in flat.items() if key.startswith(start)
+            }
+        else:
+            found[field.name] = placed(flat.get(f"{prefix}{field.name}"))
+    return replace(like, **found)
+
+
+def _snapshot(
+    at: _Place,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generators: Mapping[str, torch.Generator],
+    states: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Everything from which the loop goes on, copied."""
+    found: dict[str, Any] = {f"model/{name}": value.detach().clone() for name, value in model.state_dict().items()}
+    for index, entries in optimiser.state_dict()["state"].items():
+        found |= {
+            f"optimiser/{index}/{key}": value.detach().clone() if isinstance(value, Tensor) else value
+            for key, value in entries.items()
+            if value is not None
+        }
+    found |= {f"generator/{name}": generator.get_state() for name, generator in generators.items()}
+    for name, state in states.items():
+        if is_dataclass(state):
+            found |= flattened(state, f"state/{name}/")
+    place = flattened(replace(at, best=at.best or {}), "place/")
+    return found | {key: int(value) if isinstance(value, bool) else value for key, value in place.items()}
+
+
+def _go_on(
+    start: Mapping[str, Any],
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    generators: Mapping[str, torch.Generator],
+    states: Mapping[str, Any],
+) -> tuple[_Place, dict[str, Any]]:
+    """Put a snapshot back; where the loop stood, and the penalties' states."""
+    device = device_of(model)
+    model.load_state_dict({key[6:]: value for key, value in start.items() if key.startswith("model/")})
+    held = optimiser.state_dict()
+    held["state"] = {}
+    for key, value in start.items():
+        if key.startswith("optimiser/"):
+            _, index, name = key.split("/")
+            held["state"].setdefault(int(index), {})[name] = value.clone() if isinstance(value, Tensor) else value
+    optimiser.load_state_dict(held)
+    for name, generator in generators.items():
+        generator.set_state(start[f"generator/{name}"])
+    found = {
+        name: unflattened(state, start, f"state/{name}/", device) if is_dataclass(state) else state
+        for name, state in states.items()
+    }
+    at = unflattened(_Place(order=torch.empty(0), best={}), start, "place/", torch.device("cpu"))
+    return replace(at, stopped=bool(at.stopped), best=at.best or None), found

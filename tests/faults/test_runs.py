@@ -1,0 +1,138 @@
+"""A run that is killed goes on from its checkpoint, bit-equal; a failure does not touch the others."""
+
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+import torch
+
+from eigenfall import records
+from eigenfall.architectures.mlp import MLP
+from eigenfall.datasets.digits import Digits
+from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.measurement import Plan
+from eigenfall.penalties.jacobian import JacobianNorm
+from eigenfall.penalties.spectral import Spectral
+from eigenfall.runs import Run, execute_all
+from eigenfall.training import Training
+
+PLAN = Plan(fit=LeastSquares(first_rank=2), draws=0, smoothness_inputs=0, preset="none")
+RUN = Run(
+    arm="both",
+    data=Digits(),
+    architecture=MLP(widths=(24, 24)),
+    penalties=(Spectral(strength=2.0, tau=3, refresh="every_epoch"), JacobianNorm(strength=0.01)),
+    training=Training(batch_size=64, epochs=None, steps=300),
+    plan=PLAN,
+)
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import torch
+torch.set_num_threads(1)
+from eigenfall import runs
+from faults.test_runs import RUN
+runs.CHECKPOINT_SECONDS = 0.0
+for event in runs.execute_all([RUN], Path({root!r})):
+    print(event.stage, event.done, flush=True)
+"""
+
+
+def executed(run, root):
+    (last,) = [event for event in execute_all([run], root) if event.record or event.error]
+    assert not last.error
+    return records.load(last.record)
+
+
+def test_killed_half_way_it_goes_on_bit_equal(tmp_path):
+    whole = executed(RUN, tmp_path / "whole")
+    script = SCRIPT.format(tests=str(__import__("pathlib").Path(__file__).parents[1]), root=str(tmp_path / "killed"))
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("training") and int(line.split()[1]) >= 120:
+            break
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert records.load_all(tmp_path / "killed") == []  # nothing looks finished
+    (checkpoint,) = (tmp_path / "killed" / ".partial").iterdir()
+    reached = records.read_checkpoint(tmp_path / "killed", checkpoint.name)
+    assert reached is not None
+    resumed = executed(RUN, tmp_path / "killed")
+    mine, theirs = records.weights(resumed), records.weights(whole)
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert resumed.measurement.rows == whole.measurement.rows
+    assert [entry["step"] for entry in resumed.history] == [entry["step"] for entry in whole.history]
+    assert not (tmp_path / "killed" / ".partial").exists()
+
+
+def test_the_same_run_twice_gives_the_same_numbers(tmp_path):
+    first, second = executed(RUN, tmp_path / "a"), executed(RUN, tmp_path / "b")
+    assert first.measurement.rows == second.measurement.rows
+    assert first.name == second.name
+
+
+def test_settings_name_the_run(tmp_path):
+    other = executed(replace(RUN, penalties=()), tmp_path)
+    assert other.name != executed(RUN, tmp_path).name
+    assert len(records.load_all(tmp_path)) == 2
+
+
+def test_a_failed_run_leaves_the_others_alone(tmp_path):
+    wrong = replace(RUN, arm="wrong", plan=replace(PLAN, layers=("nothing",)))
+    events = list(execute_all([wrong, RUN], tmp_path))
+    assert [event.name for event in events if event.error] == ["wrong seed 0"]
+    assert "got 'nothing'" in next(event.error for event in events if event.error)
+    assert [record.run["arm"] for record in records.load_all(tmp_path)] == ["both"]
+
+
+def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(tmp_path):
+    some = [replace(RUN, seed=seed, training=replace(RUN.training, steps=40)) for seed in range(3)]
+    assert not [event.error for event in execute_all(some, tmp_path / "two", workers=2) if event.error]
+    assert not [event.error for event in execute_all(some, tmp_path / "one", workers=1) if event.error]
+    two, one = records.load_all(tmp_path / "two"), records.load_all(tmp_path / "one")
+    assert [record.name for record in two] == [record.name for record in one]
+    assert [record.measurement.rows for record in two] == [record.measurement.rows for record in one]
+
+
+def test_interrupted_it_keeps_what_is_finished(tmp_path):
+    import signal
+
+    arguments = [
+        "train",
+        "--steps",
+        "40000",
+        "--seeds",
+        "3",
+        "--workers",
+        "2",
+        "--preset",
+        "none",
+        "--output",
+        str(tmp_path),
+    ]
+    finish = ["train", "--arm", "done", "--steps", "5", "--preset", "none", "--draws", "0", "--output", str(tmp_path)]
+    subprocess.run([sys.executable, "-m", "eigenfall", *finish], check=True, capture_output=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "eigenfall", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
+    deadline = time.monotonic() + 60
+    while not list((tmp_path / ".partial").glob("*/*")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, text = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "What is finished is kept; the same command goes on from it." in text
+    assert "Traceback" not in text
+    assert [record.run["arm"] for record in records.load_all(tmp_path)] == ["done"]
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:99x"])
+def test_a_device_that_is_not_there_is_refused(device, tmp_path):
+    (event,) = [event for event in execute_all([replace(RUN, device=device)], tmp_path) if event.error]
+    assert "Expected a device that this machine has" in event.error

@@ -1,0 +1,180 @@
+"""The user's questions, in a few lines of Python."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import eigenfall
+from eigenfall.architectures.mlp import MLP
+from eigenfall.datasets.digits import Digits
+from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.measurement import Plan, measure
+from eigenfall.smoothness.frobenius import Frobenius
+
+PLAN = Plan(
+    fit=LeastSquares(first_rank=2),
+    draws=4,
+    smoothness_inputs=30,
+    attacked_inputs=60,
+    epsilons=(0.05, 0.1),
+    noise=(0.2,),
+)
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return Digits()()
+
+
+@pytest.fixture(scope="module")
+def model(digits):
+    return MLP(widths=(20, 12))(digits, torch.Generator().manual_seed(0))
+
+
+@pytest.fixture(scope="module")
+def found(model, digits):
+    return measure(model, digits.test.inputs, digits.test.targets, plan=PLAN)
+
+
+def only(rows, **says):
+    (entry,) = [row for row in rows if all(row.get(name) == value for name, value in says.items())]
+    return entry
+
+
+def test_spectrum_smoothness_and_robustness_of_a_model(found, model, digits):
+    assert set(found.spectra) == {"hidden1", "hidden2"}
+    assert set(found.smoothness) == {"outputs", "hidden1", "hidden2"}
+    assert {"headline", "margin", "dlr", "ce_std", "ce", "fgsm", "noise"} <= set(found.curves)
+    with torch.no_grad():
+        correct = (model(digits.test.inputs).argmax(1) == digits.test.targets).double().mean()
+    assert only(found.rows, quantity="clean_accuracy")["value"] == pytest.approx(float(correct))
+
+
+def test_spectra_are_those_of_the_hidden_values(found, model, digits):
+    with torch.no_grad():
+        hidden = model.hidden1(digits.test.inputs.flatten(1)).double().numpy()
+    expected = np.linalg.eigvalsh(np.cov(hidden.T))[::-1]
+    assert np.allclose(found.spectra["hidden1"].eigenvalues.numpy(), expected, rtol=1e-6)
+
+
+def test_the_headline_is_the_worst_of_its_losses(found):
+    headline = found.curves["headline"].worst(monotone=False)
+    parts = torch.stack([found.curves[name].worst(monotone=False) for name in ("margin", "dlr", "ce_std")]).any(0)
+    assert torch.equal(headline, parts)
+
+
+def test_every_exponent_travels_with_its_window(found):
+    for layer in ("hidden1", "hidden2"):
+        row = only(found.rows, quantity="alpha", layer=layer)
+        assert {"first_rank", "last_rank", "estimator", "target", "n", "low", "high", "method"} <= set(row)
+
+
+def test_every_check_of_the_preset_is_there_and_the_others_are_said_not_to_have_run(found):
+    assert {verdict.check for verdict in found.verdicts} == {*(f"p{n}" for n in range(1, 7)), *"abcdefghij"}
+    assert {verdict.check for verdict in found.verdicts if verdict.verdict == "NOT RUN"} == {"p5", "p6", *"abcdef"}
+
+
+def test_a_data_loader_gives_the_same_spectra(found, model, digits):
+    loader = DataLoader(TensorDataset(digits.test.inputs, digits.test.targets), batch_size=64)
+    streamed = measure(model, loader, plan=PLAN)
+    for layer in ("hidden1", "hidden2"):
+        assert torch.allclose(
+            streamed.spectra[layer].eigenvalues, found.spectra[layer].eigenvalues, rtol=1e-9, atol=1e-14
+        )
+    assert torch.equal(streamed.curves["headline"].broken, found.curves["headline"].broken)
+
+
+def test_arrays_are_taken_as_well(found, model, digits):
+    again = measure(model, digits.test.inputs.numpy(), digits.test.targets.numpy(), plan=PLAN)
+    assert again.rows == found.rows
+
+
+def test_without_targets_spectra_alone(model, digits):
+    alone = measure(model, digits.test.inputs, plan=PLAN)
+    assert set(alone.spectra) == {"hidden1", "hidden2"}
+    assert not alone.curves
+    assert not alone.smoothness
+
+
+def test_responses_alone():
+    values = np.random.default_rng(0).normal(size=(200, 30)) * np.arange(1, 31) ** -0.5
+    alone = measure(values, plan=Plan(fit=LeastSquares(first_rank=2, last_rank=20)))
+    assert torch.allclose(
+        alone.spectra["responses"].eigenvalues, torch.linalg.eigvalsh(torch.from_numpy(np.cov(values.T))).flip(0)
+    )
+    repeated = measure(np.stack([values, values]), plan=Plan(fit=LeastSquares(first_rank=2, last_rank=20)))
+    assert repeated.fits["responses"].alpha == pytest.approx(alone.fits["responses"].alpha)
+
+
+def test_it_prints_what_matters(found):
+    text = str(found)
+    assert "hidden1" in text
+    assert "α" in text
+    assert "clean accuracy" in text
+    assert "over ranks" in text
+
+
+def test_a_convolutional_map_is_read_as_asked(digits):
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.map = nn.Conv2d(1, 6, 3)
+            self.read = nn.Linear(6 * 36, 10)
+
+        def forward(self, inputs):
+            return self.read(self.map(inputs).tanh().flatten(1))
+
+    torch.manual_seed(0)
+    network, plan = Small(), Plan(fit=LeastSquares(1, 6, clip=False), draws=0)
+    sizes = {}
+    for view in ("flatten", "channels", "pool"):
+        spectrum = measure(network, digits.test.inputs, layers=["map"], plan=Plan(**{**plan.__dict__, "view": view}))
+        sizes[view] = (spectrum.spectra["map"].stimuli, spectrum.spectra["map"].units)
+    assert sizes == {"flatten": (500, 216), "channels": (500 * 36, 6), "pool": (500, 6)}
+
+
+def test_the_model_is_left_as_it_was(model, digits):
+    model.train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    measure(model, digits.test.inputs[:50], digits.test.targets[:50], plan=PLAN)
+    assert model.training
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    model.eval()
+
+
+def test_projections_can_be_chosen(model, digits):
+    plan = Plan(**{**PLAN.__dict__, "smoothness": Frobenius(projections=8), "preset": "none"})
+    found = measure(model, digits.test.inputs, digits.test.targets, plan=plan)
+    assert len(found.smoothness["outputs"].values) == 30
+
+
+def test_a_model_without_inputs_is_refused(model):
+    with pytest.raises(ValueError) as refusal:
+        measure(model)
+    assert str(refusal.value) == "Expected inputs for the model, got none. Call measure(model, inputs, targets)."
+
+
+def test_responses_with_inputs_are_refused():
+    with pytest.raises(ValueError) as refusal:
+        measure(np.zeros((3, 2)), np.zeros((3, 2)))
+    assert str(refusal.value) == (
+        "Expected a model with inputs, or responses alone, got ndarray with inputs. Give a torch.nn.Module first, or "
+        "leave the inputs out."
+    )
+
+
+def test_the_top_level_is_the_same_function():
+    assert eigenfall.measure is measure
+
+
+def test_other_peoples_models_must_name_their_layers(digits):
+    bare = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+    with pytest.raises(ValueError) as refusal:
+        measure(bare, digits.test.inputs, digits.test.targets)
+    assert str(refusal.value) == (
+        "Expected the layers to measure, since none of this model's is named hidden1, hidden2, …, got no layers. "
+        "Choose among: 0, 1."
+    )

@@ -1,0 +1,109 @@
+"""Values as tidy rows."""
+
+import math
+
+import pytest
+import torch
+
+from eigenfall import rows
+from eigenfall.statistics import t_interval, wilson
+from eigenfall.types import Estimate, GaussianNoise, LpBall, RobustnessCurve, Smoothness
+
+
+def curve(broken, epsilons=(0.1, 0.2), **more):
+    broken = torch.tensor(broken)
+    return RobustnessCurve(
+        threat=more.pop("threat", LpBall()),
+        attacks={"pgd": "pgd:steps=40"},
+        epsilons=epsilons,
+        broken=broken,
+        clean_correct=more.pop("clean_correct", torch.ones(broken.shape[2], dtype=torch.bool)),
+        **more,
+    )
+
+
+def test_a_row_leaves_out_what_does_not_apply():
+    found = rows.row("alpha", Estimate(1.0), layer="hidden1", attack=None, unit="", reach=math.nan)
+    assert found == {"quantity": "alpha", "value": 1.0, "layer": "hidden1"}
+
+
+def test_a_row_keeps_a_value_that_is_not_a_number_so_that_its_absence_is_seen():
+    assert math.isnan(rows.row("check", math.nan)["value"])
+
+
+def test_an_estimate_brings_its_interval_and_what_was_resampled():
+    found = rows.row("alpha", Estimate(1.0, 0.9, 1.1, over="stimuli"))
+    assert (found["low"], found["high"], found["level"], found["over"]) == (0.9, 1.1, 0.95, "stimuli")
+
+
+def test_robust_accuracy_is_wilsons_and_monotone_in_epsilon():
+    broken = [[[True, False, False, False], [False, True, False, False]]]  # the first image recovers: it stays broken
+    found = [entry for entry in rows.of_curve("headline", curve(broken)) if entry["quantity"] == "robust_accuracy"]
+    assert [entry["value"] for entry in found] == [0.75, 0.5]
+    assert (found[1]["low"], found[1]["high"]) == wilson(2, 4)[1:3]
+    assert [entry["epsilon"] for entry in found] == [0.1, 0.2]
+
+
+def test_relative_accuracy_is_over_clean_accuracy():
+    broken = [[[True, True, False, False], [True, True, True, False]]]
+    clean = torch.tensor([True, False, True, True])
+    found = [
+        entry["value"]
+        for entry in rows.of_curve("headline", curve(broken, clean_correct=clean))
+        if entry["quantity"] == "relative_robust_accuracy"
+    ]
+    assert found == [pytest.approx(0.5 / 0.75), pytest.approx(0.25 / 0.75)]
+
+
+def test_a_failed_check_goes_with_the_headline():
+    assert all(entry["verdict"] == "FAIL" for entry in rows.of_curve("headline", curve([[[True], [True]]]), "FAIL"))
+
+
+def test_noise_has_its_mean_and_its_worst_draw():
+    flips = torch.tensor([[[0.5, 0.0], [1.0, 0.25]]], dtype=torch.float64)
+    found = list(
+        rows.of_curve("noise", curve([[[True, False], [True, True]]], flip_probability=flips, threat=GaussianNoise()))
+    )
+    assert [entry["value"] for entry in found if entry["quantity"] == "noise_accuracy"] == [0.75, 0.375]
+    assert [entry["value"] for entry in found if entry["quantity"] == "worst_draw_accuracy"] == [0.5, 0.0]
+
+
+def test_a_critical_distance_beyond_the_largest_epsilon_is_left_out_and_censoring_counted():
+    distances = torch.tensor([0.05, math.inf, math.inf], dtype=torch.float64)
+    some = curve([[[True, False, False], [True, False, False]]], distances=distances)
+    assert not [entry for entry in rows.of_curve("headline", some) if entry["quantity"] == "critical_distance"]
+    some = curve([[[True, True, False], [True, True, False]]], distances=torch.tensor([0.05, 0.07, math.inf]).double())
+    (found,) = [entry for entry in rows.of_curve("headline", some) if entry["quantity"] == "critical_distance"]
+    assert (found["value"], found["censored"]) == (pytest.approx(0.07), 1)
+
+
+def test_smoothness_is_given_raw_and_over_the_layers_scale():
+    values = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    found = list(rows.of_smoothness(Smoothness("jacobian_norm", "outputs", values, scale=4.0)))
+    mean = next(entry for entry in found if entry["quantity"] == "jacobian_norm" and entry["statistic"] == "mean")
+    relative = next(entry for entry in found if entry["quantity"] == "relative_jacobian_norm")
+    assert (mean["value"], mean["low"], mean["high"]) == t_interval([1.0, 2.0, 3.0])
+    assert relative["value"] == 0.5
+    assert next(entry for entry in found if entry.get("statistic") == "median")["value"] == 2.0
+
+
+def test_means_over_seeds_keep_what_the_rows_share():
+    some = [
+        {"quantity": "alpha", "value": value, "layer": "hidden1", "arm": "plain", "seed": seed, "last_rank": 60 + seed}
+        for seed, value in enumerate((1.0, 1.2, 1.4))
+    ]
+    (found,) = rows.over_seeds(some)
+    assert (found["value"], found["low"], found["high"]) == pytest.approx(t_interval([1.0, 1.2, 1.4]))
+    assert found["seeds"] == 3
+    assert found["over"] == "seeds"
+    assert "last_rank" not in found  # it differs from seed to seed
+    assert "seed" not in found
+
+
+def test_arms_and_epsilons_are_not_mixed_in_means():
+    some = [
+        {"quantity": "robust_accuracy", "value": 0.5, "arm": arm, "epsilon": epsilon, "seed": 0}
+        for arm in ("a", "b")
+        for epsilon in (0.1, 0.2)
+    ]
+    assert len(rows.over_seeds(some)) == 4

@@ -1,0 +1,148 @@
+"""The command line, as a user meets it: small runs, real ones."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eigenfall.cli import COMMANDS, main, overview
+
+QUICK = ["--steps", "60", "--architecture", "mlp:widths=16/16", "--fit", "leastsquares:first_rank=2", "--draws", "4"]
+SMALL = [*QUICK, "--smoothness-inputs", "20", "--attacked", "40", "--epsilons", "0.05", "0.1", "--noise", "0.2"]
+
+
+def rows(path):
+    content = json.loads(Path(path).read_text())
+    assert content["schema"] == 1
+    return content["rows"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """Two arms of one seed, trained by the command."""
+    folder = tmp_path_factory.mktemp("trained")
+    for penalty in ([], ["--penalty", "jacobian:strength=0.01"]):
+        assert (
+            main(["train", *penalty, *SMALL, "--output", str(folder / "runs"), "--json", str(folder / "rows.json")])
+            == 0
+        )
+    return folder
+
+
+def test_help_lists_every_command_and_teaches():
+    text = overview()
+    assert all(f"  {name} " in text for name in COMMANDS)
+    assert "eigenfall train --data mnist" in text
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_each_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: eigenfall {command}" in text
+    assert "--json" in text
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("eigenfall ")
+
+
+def test_training_writes_a_record_per_seed_and_every_number_as_a_row(trained):
+    assert len([path for path in (trained / "runs").iterdir() if path.name[0] != "."]) == 2
+    found = rows(trained / "rows.json")
+    quantities = {entry["quantity"] for entry in found}
+    assert {"alpha", "clean_accuracy", "robust_accuracy", "noise_accuracy", "jacobian_norm", "check"} <= quantities
+    assert {entry["arm"] for entry in found} == {"jacobian"}
+    assert not (trained / "runs" / ".partial").exists()
+
+
+def test_a_finished_run_is_not_run_again(trained, capsys):
+    before = {path: path.stat().st_mtime_ns for path in (trained / "runs").glob("*/record.json")}
+    assert main(["train", *SMALL, "--output", str(trained / "runs")]) == 0
+    assert "kept from before" in capsys.readouterr().err
+    assert before == {path: path.stat().st_mtime_ns for path in (trained / "runs").glob("*/record.json")}
+
+
+def test_json_to_standard_output_is_alone_there(trained, capsys):
+    assert main(["report", str(trained / "runs"), "--json", "-"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["rows"]
+    assert (trained / "runs" / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_compare(trained, capsys, tmp_path):
+    assert main(["compare", str(trained / "runs"), "--baseline", "plain", "--json", str(tmp_path / "rows.json")]) == 0
+    assert "Robust accuracy less that of 'plain'" in capsys.readouterr().out
+    assert {entry["arm"] for entry in rows(tmp_path / "rows.json")} == {"jacobian"}
+
+
+def test_attack_on_a_finished_run(trained, capsys, tmp_path):
+    (record,) = (trained / "runs").glob("plain-*")
+    arguments = ["--attack", "fgsm", "--attack", "pgd:steps=5", "--epsilons", "0.05", "0.1", "--images", "50"]
+    assert main(["attack", str(record), *arguments, "--json", str(tmp_path / "rows.json")]) == 0
+    found = [entry for entry in rows(tmp_path / "rows.json") if entry["quantity"] == "robust_accuracy"]
+    assert {entry["attack"] for entry in found} == {"fgsm", "pgd", "worst"}
+    assert {entry["n"] for entry in found} == {50}
+    by = {(entry["attack"], entry["epsilon"]): entry["value"] for entry in found}
+    assert all(by["worst", epsilon] <= min(by["fgsm", epsilon], by["pgd", epsilon]) for epsilon in (0.05, 0.1))
+
+
+def test_measure_a_finished_run_finds_what_training_found(trained, tmp_path):
+    (record,) = (trained / "runs").glob("plain-*")
+    shared = SMALL[4:]
+    arguments = ["measure", str(record), *shared, "--output", str(tmp_path), "--json", str(tmp_path / "rows.json")]
+    assert main(arguments) == 0
+    before = json.loads((record / "record.json").read_text())["rows"]
+    clean = [entry["value"] for entry in before if entry["quantity"] == "clean_accuracy"]
+    again = [entry["value"] for entry in rows(tmp_path / "rows.json") if entry["quantity"] == "clean_accuracy"]
+    assert again[0] == clean[0]
+
+
+def test_measure_a_recording(tmp_path, capsys):
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(300, 60)) * np.arange(1, 61) ** -0.5
+    np.save(tmp_path / "session.npy", values)
+    arguments = ["measure", str(tmp_path / "session.npy"), "--fit", "leastsquares:first_rank=2,last_rank=40"]
+    assert main([*arguments, "--output", str(tmp_path / "runs"), "--json", str(tmp_path / "rows.json")]) == 0
+    assert "300 stimuli × 60 units" in capsys.readouterr().out
+    (alpha,) = [entry for entry in rows(tmp_path / "rows.json") if entry["quantity"] == "alpha" and "seed" in entry]
+    assert alpha["low"] < alpha["value"] < alpha["high"]
+    assert (alpha["n"], alpha["units"], alpha["first_rank"], alpha["last_rank"]) == (300, 60, 2, 40)
+
+
+def test_measure_your_own_model(tmp_path, monkeypatch):
+    (tmp_path / "mine.py").write_text(
+        "import torch\n\n\ndef make():\n    torch.manual_seed(0)\n"
+        "    layers = torch.nn.Flatten(), torch.nn.Linear(64, 20), torch.nn.Tanh(), torch.nn.Linear(20, 10)\n"
+        "    return torch.nn.Sequential(*layers)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    shared = SMALL[4:]
+    arguments = ["measure", "mine:make", "--data", "digits", "--layers", "2", *shared, "--json", "rows.json"]
+    assert main(arguments) == 0
+    assert {entry["layer"] for entry in rows("rows.json") if entry["quantity"] == "alpha"} == {"2"}
+
+
+def test_parts_and_settings_are_listed(capsys):
+    assert main(["parts"]) == 0
+    assert "spectral" in capsys.readouterr().out
+    assert main(["parts", "penalties", "spectral"]) == 0
+    text = capsys.readouterr().out
+    assert "strength" in text
+    assert "spectral@nassar2020" in text
+
+
+def test_data_sets_are_listed(capsys):
+    assert main(["data"]) == 0
+    assert "fashion_mnist" in capsys.readouterr().out
+
+
+def test_run_as_a_module():
+    found = subprocess.run([sys.executable, "-m", "eigenfall", "--version"], capture_output=True, text=True, check=True)
+    assert found.stdout.startswith("eigenfall ")
