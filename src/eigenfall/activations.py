@@ -106,9 +106,9 @@ def activations(
             read.
     """
     need_layers(model, [layer for layer in layers if layer != OUTPUTS])
-    first = next(batches(inputs, 1 if isinstance(inputs, Tensor | np.ndarray) else batch_size), None)
-    need(first is not None and len(first) > 0, expected="at least one input", got="none", remedy="Give some.")
-    sample = _hidden(model, first[:1], layers, how)
+    first = next((batch[:1] for batch in batches(inputs, batch_size) if len(batch)), torch.empty(0))
+    need(len(first) > 0, expected="at least one input", got="none", remedy="Give some.")
+    sample = _hidden(model, first, layers, how)
     blocks = {layer: len(values) for layer, values in sample.items()}
     if isinstance(inputs, Tensor | np.ndarray):
         total = len(inputs) * sum(values.numel() * values.element_size() for values in sample.values())
@@ -123,7 +123,9 @@ def activations(
     }
 
 
-def _kept(model: nn.Module, inputs: Inputs, layers: Sequence[str], how: View, batch_size: int) -> Mapping[str, Tensor]:
+def _kept(
+    model: nn.Module, inputs: Tensor | np.ndarray, layers: Sequence[str], how: View, batch_size: int
+) -> Mapping[str, Tensor]:
     """All layers from one pass; each layer's values are written into one tensor, so that they are held once."""
     held: dict[str, Tensor] = {}
     start = 0

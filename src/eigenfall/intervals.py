@@ -10,7 +10,8 @@ steepens the spectrum: true α = 1, 200 units, 400 stimuli gave 1.28 on the data
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -166,7 +167,7 @@ def half_samples(
             for name, estimate in whole.parameters.items()
         },
         resampled=window,
-        notices=(*whole.notices, *_notices(whole, window, drawn, outcome.refusals, draws)),
+        notices=(*whole.notices, *_notices(responses, whole, window, drawn, outcome.refusals, draws)),
     )
 
 
@@ -194,16 +195,21 @@ def _fitted(
     return outcome
 
 
-def _shortening(fit: Fit) -> Fit:
+def _shortening(fit: Any) -> Any:
     """The fit with its window shortened to what a spectrum holds, if it can be told to."""
-    if is_dataclass(fit) and any(field.name == "clip" for field in fields(fit)):
-        return replace(fit, clip=True)
-    return fit
+    return replace(fit, clip=True) if hasattr(fit, "clip") else fit
 
 
 def _notices(
-    whole: SpectrumFit, window: tuple[int, int] | None, drawn: float, refusals: Sequence[str], draws: int
+    responses: Responses | Gram,
+    whole: SpectrumFit,
+    window: tuple[int, int] | None,
+    drawn: float,
+    refusals: Sequence[str],
+    draws: int,
 ) -> Iterator[str]:
+    if isinstance(responses, Responses) and responses.sampled_over == "time" and responses.block == 1:
+        yield "WARN: the interval takes successive time points for independent; say how many belong together with `block`"
     if refusals:
         no_interval = "" if window else ": no interval"
         yield f"WARN: {len(refusals)} of {draws} half-samples could not be fitted{no_interval}. {refusals[0]}"

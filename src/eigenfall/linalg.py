@@ -17,8 +17,11 @@ from eigenfall.check import need
 
 Precision = Literal["float64", "mixed"]
 
-BLOCK = 2**22
-"""How many float64 values a block of rows or columns may have: 32 MB."""
+BLOCK = 2**20
+"""How many float64 values a block of rows or columns may have: 8 MB."""
+
+PANEL = 128
+"""How many rows of a symmetric product are computed at once on the CPU."""
 
 VALUES_LIMIT, VECTORS_LIMIT = 46_340, 32_766
 """Sides above which the 32-bit LAPACK of torch fails on the CPU, without and with vectors."""
@@ -82,7 +85,7 @@ def _decomposed(matrix: Tensor, decompose, limit: int):
     for attempt in _attempts(checked):
         try:
             return decompose(attempt), checked.device
-        except torch.linalg.LinAlgError as reason:
+        except torch.linalg.LinAlgError as reason:  # pyright: ignore[reportPrivateImportUsage]
             refusal = str(reason).split("\n")[0]
     raise ValueError(
         f"Expected a matrix whose eigenvalues converge, got {refusal!r} on the device, on the CPU and with jitter. "
@@ -118,13 +121,33 @@ def symmetric_eigh(
 # ------------------------------------------------------------------------ second moments
 
 
-def _products(matrix: Tensor, factor: Tensor, precision: Precision) -> None:
-    """Add factorᵀ factor to the matrix, in place."""
-    if precision == "mixed":
-        low = factor.float()
-        matrix.add_(low.T @ low)
-    else:
-        matrix.addmm_(factor.T, factor)
+def _panel(matrix: Tensor) -> int:
+    """How many rows of a symmetric matrix are filled at once: on the CPU few, so that half of it is never computed."""
+    return PANEL if matrix.device.type == "cpu" else max(1, len(matrix))
+
+
+def _add_products(matrix: Tensor, factor: Tensor, precision: Precision) -> None:
+    """Add factorᵀ factor to the matrix, in place, on and below the diagonal only."""
+    width = _panel(matrix)
+    factor = factor.float() if precision == "mixed" else factor
+    for start in range(0, len(matrix), width):
+        end = min(start + width, len(matrix))
+        left, right = factor[:, start:end].T, factor[:, :end]
+        if precision == "mixed":
+            matrix[start:end, :end] += left @ right
+        else:
+            matrix[start:end, :end].addmm_(left, right)
+
+
+def _mirror(matrix: Tensor) -> Tensor:
+    """The matrix with what is above the diagonal copied from below, in place."""
+    width = _panel(matrix)
+    for start in range(0, len(matrix), width):
+        rows = matrix[start : start + width]
+        matrix[:start, start : start + width] = rows[:, :start].T
+        corner = rows[:, start : start + width]
+        corner.copy_(corner.tril() + corner.tril(-1).T)
+    return matrix
 
 
 class UnitSide:
@@ -133,14 +156,18 @@ class UnitSide:
     Attributes:
         count: rows so far.
         mean: their mean, `(units,)` float64.
-        matrix: `(units, units)` float64, centred at the mean.
     """
 
     def __init__(self, units: int, precision: Precision = "float64", device: torch.device | str = "cpu"):
         self.precision: Precision = precision
         self.count = 0
         self.mean = torch.zeros(units, dtype=torch.float64, device=device)
-        self.matrix = torch.zeros(units, units, dtype=torch.float64, device=device)
+        self.sums = torch.zeros(units, units, dtype=torch.float64, device=device)
+
+    @property
+    def matrix(self) -> Float64[Tensor, "units units"]:
+        """`(units, units)` float64, centred at the mean: a view of the sums, which later rows change."""
+        return _mirror(self.sums)
 
     def add(self, rows: Float[Tensor, "stimuli units"]) -> None:
         """Add rows, block by block."""
@@ -149,19 +176,19 @@ class UnitSide:
                 continue
             block = block.double()
             mean = block.mean(0)
-            _products(self.matrix, block - mean, self.precision)
+            _add_products(self.sums, block - mean, self.precision)
             self._shift(len(block), mean)
 
     def merge(self, count: int, mean: Float64[Tensor, " units"], matrix: Float64[Tensor, "units units"]) -> None:
         """Add the rows that another sum holds, from another process or machine."""
         if count:
-            self.matrix.add_(matrix)
+            self.sums.add_(matrix)
             self._shift(count, mean)
 
     def _shift(self, count: int, mean: Tensor) -> None:
         total = self.count + count
         change = mean - self.mean
-        self.matrix.addr_(change, change, alpha=self.count * count / total)
+        self.sums.addr_(change, change, alpha=self.count * count / total)
         self.mean = self.mean + change * (count / total)
         self.count = total
 
@@ -170,11 +197,11 @@ def stimulus_side(
     blocks: Iterable[Float[Tensor, "stimuli some_units"]], precision: Precision = "float64"
 ) -> tuple[Float64[Tensor, "stimuli stimuli"], int]:
     """XXᵀ of responses X centred over stimuli, from blocks of units; and how many units there were."""
-    matrix, units = None, 0
+    matrix, units = torch.zeros(0, 0, dtype=torch.float64), 0
     for columns in blocks:
         for block in columns.split(max(1, BLOCK // max(1, len(columns))), dim=1):
             block = block.double()
-            if matrix is None:
+            if units == 0:
                 matrix = torch.zeros(len(block), len(block), dtype=torch.float64, device=block.device)
             need(
                 len(block) == len(matrix),
@@ -182,10 +209,10 @@ def stimulus_side(
                 got=f"{len(block)}",
                 remedy="Cut the chunks along the units only.",
             )
-            _products(matrix, (block - block.mean(0)).T, precision)
+            _add_products(matrix, (block - block.mean(0)).T, precision)
             units += block.shape[1]
-    need(matrix is not None, expected="at least one unit", got="none", remedy="Look at where the chunks come from.")
-    return matrix, units
+    need(units > 0, expected="at least one unit", got="none", remedy="Look at where the chunks come from.")
+    return _mirror(matrix), units
 
 
 class SmallerSide:

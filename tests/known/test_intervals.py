@@ -153,6 +153,33 @@ def test_half_samples_too_small_for_the_window_leave_the_estimate_without_interv
     )
 
 
+@pytest.mark.parametrize("refused_draws, kept", [(1, True), (2, True), (3, False)])
+def test_no_interval_where_more_than_one_half_sample_in_twenty_is_refused(refused_draws, kept):
+    calls, fit = [], LeastSquares(1, 8)
+
+    def sometimes(spectrum):
+        calls.append(spectrum)
+        if 1 < len(calls) <= 1 + refused_draws:
+            raise ValueError("Expected better, got this. Try again.")
+        return fit(spectrum)
+
+    responses = Responses(values=gaussian(60, 10, seed=6)[None])
+    found = half_samples(responses, PCA()(responses, seeded(0)), PCA(), sometimes, seeded(0), draws=40)
+    assert math.isnan(found.parameters["alpha"].low) != kept
+    assert found.notices == (
+        f"WARN: {refused_draws} of 40 half-samples could not be fitted{'' if kept else ': no interval'}. "
+        "Expected better, got this. Try again.",
+    )
+
+
+def test_time_points_drawn_singly_are_warned_of():
+    values = gaussian(60, 10, seed=6)[None]
+    assert interval(Responses(values=values, sampled_over="time"), LeastSquares(1, 8)).notices == (
+        "WARN: the interval takes successive time points for independent; say how many belong together with `block`",
+    )
+    assert interval(Responses(values=values, sampled_over="time", block=5), LeastSquares(1, 8)).notices == ()
+
+
 # ---------------------------------------------------------------------- what is resampled
 
 

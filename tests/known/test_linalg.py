@@ -182,11 +182,23 @@ def test_blocks_do_not_change_the_sums(monkeypatch):
     whole = rows(40, 7)
     truth = stimulus_side([whole.T.contiguous()])[0]
     monkeypatch.setattr(linalg, "BLOCK", 20)
+    monkeypatch.setattr(linalg, "PANEL", 3)
     assert_close(stimulus_side([whole.T.contiguous()])[0], truth)
     sums = UnitSide(7)
     sums.add(whole)
     centred = whole - whole.mean(0)
     assert_close(sums.matrix, centred.T @ centred)
+
+
+@pytest.mark.parametrize("precision", ["float64", "mixed"])
+def test_both_triangles_are_filled_however_many_panels_there_are(precision):
+    whole = rows(10, 300)
+    centred = whole - whole.mean(0)
+    sums = UnitSide(300, precision)
+    for part in whole.split(3):
+        sums.add(part)
+        assert torch.equal(sums.matrix, sums.matrix.T)
+    assert_close(sums.matrix, centred.T @ centred, rtol=0, atol=1e-11 if precision == "float64" else 1e-4)
 
 
 def test_chunks_that_do_not_fit_together_are_refused():

@@ -143,7 +143,8 @@ class _Spread:
     """Root mean square of values about the mean of each over the inputs, added up over chunks."""
 
     def __init__(self) -> None:
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
+        self.count = 0
+        self.mean = self.squares = torch.zeros((), dtype=torch.float64)
 
     def add(self, values: Float[Tensor, "some values"]) -> None:
         """Add the values of some inputs."""

@@ -11,7 +11,7 @@ Differs from the source: divisor S − 1. No Gram matrix is ever squared, which 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -53,7 +53,7 @@ def _need_stimuli(stimuli: int, units: int, name: str) -> None:
     )
 
 
-def _in_memory(mean: Tensor, precision: Precision) -> tuple[Tensor, str]:
+def _in_memory(mean: Tensor, precision: Precision) -> tuple[Tensor, Literal["units", "stimuli"]]:
     stimuli, units = mean.shape
     if stimuli <= units:
         return stimulus_side([mean], precision)[0], "stimuli"
