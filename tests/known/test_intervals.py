@@ -175,7 +175,7 @@ def test_no_interval_where_more_than_one_half_sample_in_twenty_is_refused(refuse
 def test_time_points_drawn_singly_are_warned_of():
     values = gaussian(60, 10, seed=6)[None]
     assert interval(Responses(values=values, sampled_over="time"), LeastSquares(1, 8)).notices == (
-        "WARN: the interval takes successive time points for independent; say how many belong together with `block`",
+        "WARN: the interval takes successive time points for independent; say with `block` how many are not",
     )
     assert interval(Responses(values=values, sampled_over="time", block=5), LeastSquares(1, 8)).notices == ()
 
