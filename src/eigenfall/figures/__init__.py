@@ -70,9 +70,10 @@ def _draw(first: Any, values: tuple, ax: Any, label: str | None, order: int | No
 def _(first: Spectrum, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
     ax = style.axes(ax)
     order = style.free(ax) if order is None else order
-    spectrum.points(ax, values, style.plain(first.name if label is None else label), style.series(order), fits)
+    name = style.plain(first.name if label is None else label)
+    spectrum.points(ax, values, name, style.series(order), fits)
     if fits:
-        spectrum.law(ax, fits, style.series(order))
+        spectrum.law(ax, fits, style.series(order), name)
     return style.legend(ax)
 
 

@@ -86,7 +86,15 @@ def _grounds(ax: Any, curve: RobustnessCurve, last: float) -> None:
 
 def guessing(ax: Any, share: float) -> None:
     """The accuracy of guessing, dotted."""
-    ax.axhline(share, color=REFERENCE, linewidth=1.2, linestyle=":", label=f"guessing, {100 * share:.3g} %", zorder=1)
+    ax.axhline(
+        share,
+        color=REFERENCE,
+        linewidth=1.2,
+        linestyle=":",
+        label=f"guessing, {100 * share:.3g} %",
+        zorder=1,
+        gid="reference",
+    )
 
 
 def survival(ax: Any, curves: Sequence[RobustnessCurve], label: str, look: Series) -> None:
@@ -107,7 +115,7 @@ def survival(ax: Any, curves: Sequence[RobustnessCurve], label: str, look: Serie
     censored = float(numpy.mean([numpy.isinf(seed).mean() for seed in found]))
     ax.step(
         grid, shares.mean(0), where="post", color=look.colour, linestyle=look.line, linewidth=2.2, gid="series",
-        label=f"{label}: {100 * censored:.3g} % censored at ε = {last:.3g}",
+        label=f"{label}: {100 * censored:.1f} % censored at ε = {last:.3g}",
     )  # fmt: skip
     _grounds(ax, curves[0], last)
     ax.set_ylabel("images that survive, %")

@@ -18,6 +18,17 @@ def _density(logs: numpy.ndarray, grid: numpy.ndarray) -> numpy.ndarray:
     return stats.gaussian_kde(logs)(grid)
 
 
+def _ticks(ax: Any) -> None:
+    """Plain numbers at 1, 2 and 5 of each decade, or, inside less than half a decade, wherever they fall well."""
+    from matplotlib import ticker
+
+    low, high = ax.get_xlim()
+    narrow = high / low < 4
+    ax.xaxis.set_major_locator(ticker.MaxNLocator(6) if narrow else ticker.LogLocator(subs=(1, 2, 5), numticks=12))
+    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_locator(ticker.NullLocator())
+
+
 def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relative: bool = False) -> None:
     """One row: density of the logarithms (filled: mean over seeds; lines: each seed), quartiles and median.
 
@@ -56,6 +67,7 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
         ax.plot(
             middle, base + 0.07, marker=look.mark, color=look.colour, markeredgecolor=INK, markersize=6, linestyle=""
         )
+    _ticks(ax)
     places = sorted(rows)
     ax.set_yticks(places, [rows[place] for place in places])
     ax.set_ylim(max(places) + 0.3, min(places) - 1.0)

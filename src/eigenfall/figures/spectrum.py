@@ -65,7 +65,16 @@ def points(ax: Any, spectra: Sequence[Spectrum], label: str, look: Series, fits:
         if name:
             ax.plot([], [], color=look.colour, marker=look.mark, markersize=5, linewidth=0.9, label=name)
     if (above & ~fitted).any():
-        ax.plot([], [], color=REFERENCE, marker="o", markersize=4, linestyle="", label="rank left out of the fit")
+        ax.plot(
+            [],
+            [],
+            color=REFERENCE,
+            marker="o",
+            markersize=4,
+            linestyle="",
+            label="rank left out of the fit",
+            gid="reference",
+        )
     _limits(ax, middle[above], ranks)
     _sunk(ax, number[marked][~above[marked]], look)
     star = min(int(numpy.median([spectrum.rank_at_90_percent for spectrum in spectra])), ranks)
@@ -76,7 +85,7 @@ def points(ax: Any, spectra: Sequence[Spectrum], label: str, look: Series, fits:
         )  # fmt: skip
         ax.plot(
             [], [], marker="*", markersize=10, color="none", markeredgecolor=INK, linestyle="",
-            label="cumulative variance passes 90 %",
+            label="cumulative variance passes 90 %", gid="reference",
         )  # fmt: skip
     _references(ax, middle, floor, ranks)
     ax.set_xlabel("rank n")
@@ -109,7 +118,7 @@ def _sunk(ax: Any, ranks: numpy.ndarray, look: Series) -> None:
     )  # fmt: skip
     ax.plot(
         [], [], marker="o", markersize=4, markerfacecolor="none", markeredgecolor=REFERENCE, linestyle="",
-        label="below the axis: near the floor, or negative",
+        label="below the axis: near the floor, or negative", gid="reference",
     )  # fmt: skip
     ax.plot([-0.012, 0.012], [0.045, 0.06], transform=ax.transAxes, color=INK, linewidth=1, clip_on=False, zorder=6)
     ax.plot([-0.012, 0.012], [0.06, 0.075], transform=ax.transAxes, color=INK, linewidth=1, clip_on=False, zorder=6)
@@ -128,15 +137,23 @@ def _references(ax: Any, middle: numpy.ndarray, floor: float, ranks: int) -> Non
         linewidth=0.8,
         linestyle=(0, (1, 1.5)),
         label="slope of 1/n",
+        gid="reference",
         zorder=1,
     )
     if floor <= 0:
         return
     low = ax.get_ylim()[0]
     if floor >= low:
-        ax.axhline(floor, color=REFERENCE, linewidth=0.8, linestyle=(0, (4, 2)), label=f"numerical floor {floor:.1g}")
+        ax.axhline(
+            floor,
+            color=REFERENCE,
+            linewidth=0.8,
+            linestyle=(0, (4, 2)),
+            label=f"numerical floor {floor:.1g}",
+            gid="reference",
+        )
     else:
-        ax.plot([], [], color="none", label=f"numerical floor {floor:.1g}, below the axis")
+        ax.plot([], [], color="none", label=f"numerical floor {floor:.1g}, below the axis", gid="reference")
 
 
 def law(ax: Any, fits: Sequence[SpectrumFit], look: Series, label: str = "") -> None:
@@ -175,6 +192,7 @@ def law(ax: Any, fits: Sequence[SpectrumFit], look: Series, label: str = "") -> 
             alpha=0.13,
             linewidth=0,
             label=f"window of the fit, ranks {first}–{last}",
+            gid="reference",
             zorder=0,
         )
 
@@ -204,10 +222,10 @@ def exponents(ax: Any, fits: Mapping[str, Mapping[str, Sequence[SpectrumFit]]]) 
                 )  # fmt: skip
             ax.plot(alpha.value, height, marker=look.mark, markersize=7, color=look.colour, linestyle="", gid="series")
         ax.plot([], [], marker=look.mark, color=look.colour, linewidth=2, label=plain(arm))
-    ax.axvline(1, color=REFERENCE, linewidth=0.9, linestyle=(0, (1, 1.5)), label="α = 1", zorder=0)
+    ax.axvline(1, color=REFERENCE, linewidth=0.9, linestyle=(0, (1, 1.5)), label="α = 1", gid="reference", zorder=0)
     ax.set_yticks(range(len(layers)), [plain(layer, 24) for layer in layers])
     ax.set_ylim(len(layers) - 0.5, -0.5)
     for edge in range(1, len(layers)):
         ax.axhline(edge - 0.5, color=REFERENCE, linewidth=0.5, alpha=0.4)
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("exponent α, λₙ ∝ n^−α (no unit)")
+    ax.set_xlabel("exponent α, λₙ ∝ n⁻ᵅ (no unit)")

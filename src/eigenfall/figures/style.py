@@ -57,9 +57,10 @@ def free(ax: Any) -> int:
 
 
 def legend(ax: Any) -> Any:
-    """Put a legend that names every mark once, without a frame."""
+    """Put a legend that names every mark once, without a frame; references, which carry that gid, come last."""
     handles, labels = ax.get_legend_handles_labels()
-    once = dict(zip(labels, handles))
+    pairs = sorted(zip(labels, handles), key=lambda pair: pair[1].get_gid() == "reference")
+    once = dict(pairs)
     if once:
         ax.legend(list(once.values()), list(once), frameon=False, fontsize="small")
     return ax

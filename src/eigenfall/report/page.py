@@ -93,13 +93,13 @@ def guess(found: Sequence[Arm]) -> float | None:
 def _reading(found: Sequence[Arm]) -> list[str]:
     """How to read the table: budgets, intervals, bold."""
     said = []
-    for name, what in (("headline", "The worst case"), ("noise", "Noise")):
-        epsilon = read.budget(found, name)
-        if epsilon is not None:
-            said.append(
-                f"{what} is read at {'σ' if name == 'noise' else 'ε'} = {epsilon:g}, the budget of the grid at which "
-                f"{found[0].name} keeps nearest half of its clean accuracy; all budgets stand further down."
-            )
+    read_at = {name: read.budget(found, name) for name in ("headline", "noise")}
+    symbols = [f"{'σ' if name == 'noise' else 'ε'} = {value:g}" for name, value in read_at.items() if value is not None]
+    if symbols:
+        said.append(
+            f"Accuracies are read at {words.listed(symbols)}, where {found[0].name} keeps nearest half of its clean "
+            "accuracy; all budgets stand further down."
+        )
     if len(found) > 1:
         said.append(
             "Bold: the best of its column (highest accuracy, smallest norm), only where no other's interval reaches it."

@@ -25,6 +25,7 @@ _RULES = {
     "axes.edgecolor": INK,
     "axes.labelcolor": INK,
     "axes.spines.right": False,
+    "axes.spines.top": False,
     "axes.linewidth": 0.8,
     "xtick.color": INK,
     "ytick.color": INK,

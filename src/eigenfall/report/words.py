@@ -114,6 +114,7 @@ def answer(found: Sequence[Arm]) -> str:
     if not told:
         return "Nothing was measured that this page can show."
     whole = "; ".join(told)
+    whole = whole.replace("–", "\u2060–\u2060").replace(" %", "\u00a0%").replace("ε = ", "ε\u00a0=\u00a0")
     return f"{whole[0].upper() if whole[0].isascii() else whole[0]}{whole[1:]}."
 
 
@@ -186,17 +187,18 @@ def _robust(arm: Arm) -> list[str]:
         last = arm.curves("headline")[0].epsilons[-1]
         if share:
             said.append(
-                f"{digits(100 * share)} % of images survive the largest budget, ε = {last:g}: their critical distance "
+                f"{number(100 * share, 1)} % of images survive the largest budget, ε = {last:g}: their critical distance "
                 "is censored there, not known."
             )
     epsilon = read.budget([arm], "headline")
     raw = arm.curves("ce")
     if epsilon is not None and raw and all(epsilon in curve.epsilons for curve in raw):
         gap = 100 * (read.accuracy(arm, "ce", epsilon).value - read.accuracy(arm, "headline", epsilon).value)
-        said.append(
-            f"Raw cross-entropy alone would have left {number(gap, 1)} points more accuracy at ε = {epsilon:g} than "
-            "the worst case does."
-        )
+        if abs(gap) >= 0.05:
+            said.append(
+                f"Raw cross-entropy alone would have left {number(gap, 1)} points more accuracy at ε = {epsilon:g} than "
+                "the worst case does."
+            )
     return said
 
 
