@@ -45,9 +45,9 @@ def need_layers(model: nn.Module, layers: Sequence[str]) -> None:
 @contextmanager
 def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tensor]]:
     """Inside, each call of the model leaves the named layers' outputs in the yielded mapping."""
-    need_layers(model, layers)
+    if layers:
+        need_layers(model, layers)
     hidden: dict[str, Tensor] = {}
-    modules = dict(model.named_modules())
 
     def keep(name: str):
         def hook(module: nn.Module, arguments: object, output: object) -> None:
@@ -61,7 +61,7 @@ def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
 
         return hook
 
-    handles = [modules[name].register_forward_hook(keep(name)) for name in layers]
+    handles = [model.get_submodule(name).register_forward_hook(keep(name)) for name in layers]
     try:
         yield hidden
     finally:
@@ -102,14 +102,25 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
+def seed_torch(seed: int) -> None:
+    """Seed torch's own generators on the devices in use.
+
+    `torch.manual_seed` would, without CUDA, queue a call and a stack trace each time.
+    """
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_available():
+        torch.cuda.manual_seed_all(seed)
+
+
 @contextmanager
 def fixed_random_state(seed: int | None = None) -> Iterator[None]:
     """Random states of torch, NumPy and Python are put back on exit; inside they start from `seed`, if given."""
     python, array = random.getstate(), np.random.get_state()
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []
+    apple = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with torch.random.fork_rng(devices=devices):
         if seed is not None:
-            torch.manual_seed(seed)
+            seed_torch(seed)
             np.random.seed(seed % 2**32)
             random.seed(seed)
         try:
@@ -117,29 +128,64 @@ def fixed_random_state(seed: int | None = None) -> Iterator[None]:
         finally:
             random.setstate(python)
             np.random.set_state(array)
+            if apple is not None:
+                torch.mps.set_rng_state(apple)
+
+
+HOOKS = (
+    "_forward_hooks",
+    "_forward_pre_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_pre_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
+
+
+def _put_back(tensor: Tensor, value: Tensor) -> None:
+    """Write a value back if it changed; an unchanged tensor keeps its version: graphs that saved it stay good."""
+    same = tensor.shape == value.shape and tensor.dtype == value.dtype and tensor.device == value.device
+    if same and torch.equal(tensor, value):
+        return
+    with torch.no_grad():
+        if same:
+            tensor.copy_(value)
+        else:
+            tensor.data = value
 
 
 @contextmanager
-def left_as_found(model: nn.Module, *, training: bool = False, frozen: bool = True) -> Iterator[nn.Module]:
+def left_as_found(
+    model: nn.Module, *, training: bool = False, frozen: bool = True, seed: int | None = None
+) -> Iterator[nn.Module]:
     """The model, in eval mode with frozen parameters, and gradients switched on; everything put back on exit.
 
-    Put back bit for bit, also after an exception: each module's own training flag, buffers, parameters' gradients and
-    `requires_grad`, random states (torch, NumPy, Python), grad and inference mode, autocast, default dtype, cuDNN
-    flags, and the tracing function. Autocast is off inside.
+    Put back bit for bit, also after an exception: each module's own training flag, buffers and hooks, parameters'
+    gradients and `requires_grad`, random states (torch, NumPy, Python), grad and inference mode, autocast, default
+    dtype, cuDNN flags, and the tracing function. Autocast is off inside.
 
     Args:
         model: any module.
         training: leave it in training mode instead; its buffers are put back all the same.
         frozen: switch off `requires_grad` of the parameters, so that gradients go to inputs only.
+        seed: inside, random states start from it, so that a model that draws (dropout) draws the same each time.
     """
-    flags = [(module, module.training) for module in model.modules()]
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    gradients = [(p, p.requires_grad, p.grad, None if p.grad is None else p.grad.clone()) for p in model.parameters()]
+    modules = [
+        (module, module.training, dict(module._buffers), {name: dict(getattr(module, name)) for name in HOOKS})
+        for module in model.modules()
+    ]
+    with torch.inference_mode(False):
+        buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+        gradients = [
+            (p, p.requires_grad, p.grad, None if p.grad is None else p.grad.detach().clone())
+            for p in model.parameters()
+        ]
     tracing, dtype = sys.gettrace(), torch.get_default_dtype()
     cudnn = (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
     try:
         with (
-            fixed_random_state(),
+            fixed_random_state(seed),
             torch.inference_mode(False),
             torch.enable_grad(),
             torch.autocast("cpu", enabled=False),
@@ -151,17 +197,21 @@ def left_as_found(model: nn.Module, *, training: bool = False, frozen: bool = Tr
                     parameter.requires_grad_(False)
             yield model
     finally:
-        for module, flag in flags:
-            module.training = flag
-        with torch.no_grad():
+        with torch.inference_mode(False):
+            for module, flag, held, hooks in modules:
+                module.training = flag
+                module._buffers.clear()
+                module._buffers.update(held)
+                for name, before in hooks.items():
+                    getattr(module, name).clear()
+                    getattr(module, name).update(before)
             for buffer, value in buffers:
-                buffer.copy_(value)
-        for parameter, required, gradient, value in gradients:
-            parameter.requires_grad_(required)
-            parameter.grad = gradient
-            if gradient is not None:
-                with torch.no_grad():
-                    gradient.copy_(value)
+                _put_back(buffer, value)
+            for parameter, required, gradient, value in gradients:
+                parameter.requires_grad_(required)
+                parameter.grad = gradient
+                if gradient is not None:
+                    _put_back(gradient, value)
         if sys.gettrace() is not tracing:
             sys.settrace(tracing)
         torch.set_default_dtype(dtype)

@@ -13,8 +13,11 @@ import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
+
+from eigenfall.check import need
+from eigenfall.types import Threat
 
 Loss = Literal["margin", "dlr", "ce_std", "ce"]
 TEMPERATURE = 3.0
@@ -67,7 +70,9 @@ def losses(
 def ascent(
     model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss
 ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "batch classes"], Float[Tensor, " batch"]]:
-    """Gradient at the inputs of the summed loss, with the outputs and losses there; a `Batched` model splits the passes.
+    """Gradient at the inputs of the summed loss, with outputs and losses there; a `Batched` model splits the passes.
+
+    A model whose outputs carry no gradient back to its inputs has gradient zero.
 
     Returns:
         Gradient `(batch, ...)`, outputs `(batch, classes)`, loss per input `(batch,)`; all detached.
@@ -76,8 +81,40 @@ def ascent(
         parts = zip(inputs.split(model.batch_size), targets.split(model.batch_size))
         gradients, outputs, values = zip(*(ascent(model.model, x, y, loss) for x, y in parts))
         return torch.cat(gradients), torch.cat(outputs), torch.cat(values)
-    at = inputs.detach().requires_grad_()
-    outputs = model(at)
-    values = losses(outputs, targets, loss)
-    (gradient,) = torch.autograd.grad(values.sum(), at)
-    return gradient, outputs.detach(), values.detach()
+    with torch.enable_grad():
+        at = inputs.detach().requires_grad_()
+        outputs = model(at)
+        values = losses(outputs, targets, loss)
+    gradient = None
+    if values.requires_grad:
+        (gradient,) = torch.autograd.grad(values.sum(), at, allow_unused=True)
+    return torch.zeros_like(at) if gradient is None else gradient, outputs.detach(), values.detach()
+
+
+def is_zero(gradient: Float[Tensor, "batch ..."]) -> Bool[Tensor, " batch"]:
+    """Whether an input's gradient is exactly zero everywhere."""
+    return gradient.flatten(1).abs().amax(1) == 0
+
+
+def steepest(gradient: Float[Tensor, "batch ..."], norm: str) -> Float[Tensor, "batch ..."]:
+    """Direction of norm one that climbs fastest: sign(g) for Linf, g/‖g‖₂ for L2; zero where the gradient is.
+
+    Nothing but the gradient's direction counts, however small it is: it is divided by its largest entry first.
+    """
+    if norm == "Linf":
+        return gradient.sign()
+    rows = gradient.flatten(1)
+    largest = rows.abs().amax(1, keepdim=True)
+    rows = rows / torch.where(largest > 0, largest, torch.ones_like(largest))
+    length = rows.norm(dim=1, keepdim=True)
+    return (rows / torch.where(length > 0, length, torch.ones_like(length))).reshape(gradient.shape)
+
+
+def need_ball(threat: Threat, attack: str) -> None:
+    """Refuse a threat that has no ball for a gradient to climb in."""
+    need(
+        threat.norm in ("Linf", "L2"),
+        expected=f"an Linf or L2 ball for attack {attack!r}",
+        got=f"threat {threat.norm!r}",
+        remedy="Use noise under this threat, or give LpBall(norm='Linf').",
+    )

@@ -1,0 +1,230 @@
+"""Projected gradient ascent inside a ball, the worst of several starts and all steps kept for each input.
+
+    x ← Π(x + α·d),   d = sign g for Linf, g/‖g‖₂ for L2,   g = ∇ℓ(x),   Π: onto the ball, then into the bounds
+
+T steps of α = 2.5 ε/T by default. The first start is the clean input; later ones are uniform in the ball (L2: a normal
+direction, radius ε·u^(1/d)).
+
+Source: Madry et al. 2018, arXiv:1706.06083.
+Differs from the source: the loss is the margin; an exactly zero gradient takes a random step and is counted; an input
+that is broken leaves the batch with the iterate that broke it, and one that is not returns the iterate of highest
+loss, where the source returns the last iterate. The preset `nassar2020` climbs raw cross-entropy from the clean input
+and returns its last iterate, as that study does; `nassar2020_margin` is the margin attack of its replication.
+Starts and random steps are drawn for all inputs, broken or not, so that no draw depends on which inputs broke.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from eigenfall.check import need
+from eigenfall.objectives import Loss, ascent, is_zero, losses, margin, need_ball, steepest
+from eigenfall.types import Epsilon, Proposal, Threat, per_input
+
+ROUNDING = 1e-6
+"""An input leaves once its margin is below −ROUNDING · max|z|: then a pass in another batch finds it broken, too."""
+
+
+class _Found:
+    """The best iterate of each input so far: a broken one before any other, then the one of highest loss."""
+
+    def __init__(self, inputs: Tensor):
+        self.inputs = inputs.clone()
+        self.highest = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
+        self.broken = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
+        self.zero = torch.zeros_like(self.broken)
+
+    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        return self.inputs, self.highest, self.broken, self.zero
+
+    def put(self, places: Tensor, inputs: Tensor, highest: Tensor, broken: Tensor, zero: Tensor) -> None:
+        self.inputs[places], self.highest[places], self.broken[places], self.zero[places] = (
+            inputs,
+            highest,
+            broken,
+            zero,
+        )
+
+
+@dataclass(frozen=True)
+class PGD:
+    """Projected gradient ascent.
+
+    Attributes:
+        loss: what is climbed: margin, dlr, ce_std, or ce (raw cross-entropy, blind to models with large logits).
+        steps: gradient steps of each start.
+        step_size: length of a step in the threat's unit; none: 2.5 epsilon / steps.
+        step_share: length of a step as a share of epsilon, in place of step_size.
+        smallest_step: a step is never shorter than this.
+        restarts: how many starts: the clean input first, then random ones.
+        keep: of an input that is not broken, return the iterate of "highest" loss, the "last" iterate of its start
+            (only last iterates are then judged, unless broken inputs leave), or the "clean" input.
+        stop_broken: a broken input leaves the batch; off, it climbs on.
+        zero_step: at an exactly zero gradient, take a "random" step, or "stay".
+    """
+
+    cite: ClassVar[str] = "madry2018"
+    loss: Loss = "margin"
+    steps: int = 40
+    step_size: float | None = None
+    step_share: float | None = None
+    smallest_step: float = 0.0
+    restarts: int = 1
+    keep: Literal["highest", "last", "clean"] = "highest"
+    stop_broken: bool = True
+    zero_step: Literal["random", "stay"] = "random"
+
+    def __post_init__(self) -> None:
+        need(
+            self.steps >= 1 and self.restarts >= 1,
+            expected="at least one step and one start",
+            got=f"steps={self.steps}, restarts={self.restarts}",
+            remedy="Use steps=40 and restarts=2.",
+        )
+        need(
+            self.step_size is None or self.step_share is None,
+            expected="one of step_size and step_share",
+            got="both",
+            remedy="Give a length in pixels, or a share of epsilon.",
+        )
+
+    def __call__(
+        self,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        threat: Threat,
+        epsilon: Epsilon,
+        generator: torch.Generator,
+    ) -> Proposal:
+        """Propose one perturbed input for each input.
+
+        Args:
+            model: logits of inputs.
+            inputs: `(batch, ...)`, inside the threat's bounds.
+            targets: class of each input.
+            threat: an Linf or L2 ball.
+            epsilon: radius, one for all or one per input, in the threat's unit.
+            generator: of the random starts and steps.
+
+        Raises:
+            ValueError: if the threat is no ball.
+        """
+        need_ball(threat, "pgd")
+        step, reach = self._step(epsilon)
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        found = _Found(inputs)
+        for start in range(self.restarts):
+            at = inputs if start == 0 else _uniform(inputs, threat, epsilon, generator)
+            self._climb(model, at, inputs, targets, threat, epsilon, step, found, seed + start * self.steps)
+        moved = found.inputs
+        if self.keep == "clean":
+            moved = torch.where(_rows(found.broken, inputs), moved, inputs)
+        return Proposal(moved, found.zero, passes=self.restarts * self.steps, reach=reach)
+
+    def _step(self, epsilon: Epsilon) -> tuple[Epsilon, float]:
+        """Length of a step, and how many radii all steps of a start can cover."""
+        if self.step_size is not None:
+            step = epsilon * 0 + self.step_size
+        else:
+            step = epsilon * (2.5 / self.steps if self.step_share is None else self.step_share)
+        if isinstance(step, Tensor):
+            step = step.clamp_min(self.smallest_step)
+            return step, float((step * self.steps / epsilon).nan_to_num(torch.inf).min())
+        step = max(step, self.smallest_step)
+        return step, step * self.steps / epsilon if epsilon else torch.inf
+
+    def _climb(
+        self,
+        model: nn.Module,
+        at: Tensor,
+        inputs: Tensor,
+        targets: Tensor,
+        threat: Threat,
+        epsilon: Epsilon,
+        step: Epsilon,
+        found: _Found,
+        seed: int,
+    ) -> None:
+        """Climb from one start, leaving in `found` whatever is better than what stands there."""
+        whole = inputs.shape
+        places = (~found.broken).nonzero()[:, 0] if self.stop_broken else torch.arange(whole[0], device=inputs.device)
+        if len(places) == 0:
+            return
+        at, inputs, targets = at[places], inputs[places], targets[places]
+        epsilon, step = _of(epsilon, places), _of(step, places)
+        best, highest, broken, zero = (tensor[places] for tensor in found.tensors())
+        for count in range(self.steps):
+            gradient, outputs, value = ascent(model, at, targets, self.loss)
+            flat = is_zero(gradient)
+            zero = zero | flat
+            if self.keep != "last":
+                best, highest, broken = _better(at, value, outputs, targets, best, highest, broken)
+            if self.stop_broken:
+                gone = ~(margin(outputs, targets) > -ROUNDING * outputs.abs().amax(1))  # NaN goes, too
+                any_gone, any_flat = torch.stack((gone.any(), flat.any())).tolist()
+                if any_gone:
+                    found.put(places[gone], at[gone], value[gone], torch.ones_like(gone[gone]), zero[gone])
+                    stay = ~gone
+                    places, at, inputs, targets, gradient, flat, best, highest, broken, zero = (
+                        tensor[stay]
+                        for tensor in (places, at, inputs, targets, gradient, flat, best, highest, broken, zero)
+                    )
+                    epsilon, step = _of(epsilon, stay), _of(step, stay)
+                    if len(places) == 0:
+                        return
+            else:  # asking a GPU would make the host wait: draw always
+                any_flat = self.zero_step == "random" and (inputs.device.type != "cpu" or bool(flat.any()))
+            if any_flat and self.zero_step == "random":
+                drawn = torch.Generator(inputs.device).manual_seed(seed + count)
+                random = torch.randn(whole, generator=drawn, device=inputs.device)[places].to(gradient)
+                gradient = torch.where(_rows(flat, gradient), random, gradient)
+            ahead = per_input(step, inputs) * steepest(gradient, threat.norm)
+            at = threat.project(at + ahead, inputs, epsilon)
+        if self.keep == "last" and self.restarts == 1:
+            best = at  # nothing to compare it with: the harness judges it
+        else:
+            with torch.no_grad():
+                outputs = model(at)
+                value = losses(outputs, targets, self.loss)
+            best, highest, broken = _better(at, value, outputs, targets, best, highest, broken)
+        found.put(places, best, highest, broken, zero)
+
+
+def _better(
+    at: Tensor, value: Tensor, outputs: Tensor, targets: Tensor, best: Tensor, highest: Tensor, broken: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The better of two iterates of each input, its loss, and whether it is broken; a NaN among the logits breaks."""
+    wrong = ~(margin(outputs, targets) > 0)
+    better = (wrong & ~broken) | ((wrong == broken) & (value > highest))
+    return torch.where(_rows(better, at), at, best), torch.where(better, value, highest), wrong | broken
+
+
+def _rows(mask: Tensor, like: Tensor) -> Tensor:
+    """One entry per input, shaped to broadcast over the inputs' own axes."""
+    return mask.reshape(-1, *[1] * (like.ndim - 1))
+
+
+def _of(value: Epsilon, chosen: Tensor) -> Epsilon:
+    """An epsilon of some of the inputs; a number stays a number."""
+    return value[chosen] if isinstance(value, Tensor) and value.ndim == 1 else value
+
+
+def _uniform(inputs: Tensor, threat: Threat, epsilon: Epsilon, generator: torch.Generator) -> Tensor:
+    """A point uniform in the ball around each input, then inside the bounds."""
+    device = generator.device
+    if threat.norm == "Linf":
+        change = 2 * torch.rand(inputs.shape, generator=generator, device=device).to(inputs) - 1
+    else:
+        direction = torch.randn(inputs.shape, generator=generator, device=device).to(inputs)
+        radius = torch.rand(len(inputs), generator=generator, device=device).to(inputs) ** (1 / inputs[0].numel())
+        change = steepest(direction, "L2") * _rows(radius, inputs)
+    return threat.project(inputs + per_input(epsilon, inputs) * change, inputs, epsilon)
+
+
+PRESETS = {
+    "nassar2020": PGD(loss="ce", steps=40, step_size=0.01, keep="last", stop_broken=False, zero_step="stay"),
+    "nassar2020_margin": PGD(loss="margin", steps=60, step_share=0.1, smallest_step=0.002, restarts=2),
+}
