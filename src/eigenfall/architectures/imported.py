@@ -1,10 +1,10 @@
 """The user's own model: what makes it, and a file of weights for it; or a program saved by torch.export.
 
-A pickle is never opened. Weights are tensors by name (.safetensors, or a state dict read with weights_only). A whole
-module saved by torch.save is a pickle and refused. A TorchScript file is refused because its inner layers cannot be
-seen. A torch.export program (.pt2) keeps layers, names and gradients, but loading one may run what its maker put there
-(torch falls back to unpickling, and evaluates its symbolic shapes as text): it is opened only if the user says
-`trusted=true`, for a file of their own.
+Format: weights are tensors by name, .safetensors or a state dict of torch.save. A pickle of anything else is never
+opened. A whole module saved by torch.save is such a pickle, and refused. A TorchScript file is refused because its
+inner layers cannot be seen. A torch.export program (.pt2) keeps layers, names and gradients, but loading one may run
+what its maker put there (torch falls back to unpickling, and evaluates symbolic shapes as text): it is opened only if
+the user says `trusted=true`, for a file of their own.
 """
 
 import importlib

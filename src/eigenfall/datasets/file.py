@@ -2,9 +2,9 @@
 
     uint8:   input = byte / 255;   floating point: input as it is, inside the bounds
 
-The arrays are `inputs` and `targets`, or `x` and `y`, or `images` and `labels`; or, already divided, `x_train`,
-`y_train`, `x_test`, `y_test`. Rows are split by NumPy's legacy permutation of a seed: train, then validation, then test.
-Pickled objects are never read.
+Format: arrays `inputs` and `targets`, or `x` and `y`, or `images` and `labels`; or, already divided, `x_train`,
+`y_train`, `x_test`, `y_test`. Rows are split by NumPy's legacy permutation of a seed: train, validation, test. Pickled
+objects are never read.
 """
 
 import zipfile
