@@ -337,6 +337,8 @@ class Step:
         values: `loss`, and what each penalty logs, as numbers.
         last_of_epoch: whether an epoch ends here.
         snapshot: everything from which the loop goes on bit-equal, as a flat mapping of tensors, numbers and text.
+        last: whether this is the last step; the model then holds its final weights.
+        states: each penalty's state by its name.
     """
 
     progress: Progress
@@ -344,6 +346,8 @@ class Step:
     values: Mapping[str, float]
     last_of_epoch: bool
     snapshot: Callable[[], Mapping[str, Any]]
+    last: bool = False
+    states: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -614,7 +618,7 @@ class Verdict:
 # -------------------------------------------------------------------------------- results
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Measurement:
     """Everything measured about one model or one recording.
 
@@ -637,6 +641,33 @@ class Measurement:
     verdicts: tuple[Verdict, ...] = ()
     rows: tuple[Row, ...] = ()
     notices: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [self.name]
+        for entry in self.rows:
+            if entry["quantity"] == "clean_accuracy":
+                lines.append(f"  clean accuracy {_percent(entry)}, {entry['n']} inputs")
+        lines += [f"  {layer}: {fit}" for layer, fit in self.fits.items()]
+        for layer, smoothness in self.smoothness.items():
+            middle = float(smoothness.values.median())
+            lines.append(f"  {layer}: median ‖J‖ {middle:.4g}, {len(smoothness.values)} inputs")
+        for entry in self.rows:
+            if entry["quantity"] == "robust_accuracy" and entry["attack"] == "headline":
+                shown = "FAIL: see the checks" if entry.get("verdict") == "FAIL" else _percent(entry)
+                lines.append(f"  worst case at ε = {entry['epsilon']:g} {entry['norm']}: {shown}")
+        for verdict in ("FAIL", "WARN", "PASS", "NOT RUN"):
+            named = [found.check for found in self.verdicts if found.verdict == verdict]
+            if named:
+                lines.append(f"  checks {verdict}: {' '.join(named)}")
+        return "\n".join([*lines, *(f"  {notice}" for notice in self.notices)])
+
+    __repr__ = __str__
+
+
+def _percent(entry: Row) -> str:
+    """A share with its interval, in percent."""
+    ends = f" [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if "low" in entry else ""
+    return f"{100 * entry['value']:.1f} %{ends}"
 
 
 @dataclass(frozen=True, eq=False)
