@@ -10,15 +10,15 @@ Differs from the source: divisor S − 1. No Gram matrix is ever squared, which 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.check import need
-from eigenfall.linalg import Precision, SmallerSide, UnitSide, stimulus_side, symmetric_eigenvalues
+from eigenfall.linalg import BLOCK, Precision, SmallerSide, stimulus_side, symmetric_eigenvalues
 from eigenfall.types import Gram, Responses, Spectrum
 
 
@@ -31,17 +31,23 @@ def repeat_mean(
         ValueError: if a unit has no repeat at a stimulus, or a value is infinite; the place is named, counted from 0.
     """
     mean = piece[0] if len(piece) == 1 else piece.double().nanmean(0)
-    bad = ~torch.isfinite(mean)
-    if bool(bad.any()):
-        stimulus, unit = bad.nonzero()[0].tolist()
-        what = "no finite repeat" if bool(torch.isnan(mean[stimulus, unit])) else "an infinite value"
+    if not bool(torch.isfinite(mean.sum(dtype=torch.float64))):
+        bad = ~torch.isfinite(mean)
         need(
-            False,
+            not bool(bad.any()),
             expected=f"finite {name}",
-            got=f"{what} at stimulus {stimulus + first_stimulus}, unit {unit + first_unit}, counted from 0",
+            got=_place(mean, bad, first_stimulus, first_unit),
             remedy="Leave that stimulus or unit out.",
         )
     return mean
+
+
+def _place(mean: Tensor, bad: Tensor, first_stimulus: int, first_unit: int) -> str:
+    """The first bad value and where it stands; empty without one."""
+    for stimulus, unit in bad.nonzero()[:1].tolist():
+        what = "no finite repeat" if bool(torch.isnan(mean[stimulus, unit])) else "an infinite value"
+        return f"{what} at stimulus {stimulus + first_stimulus}, unit {unit + first_unit}, counted from 0"
+    return ""
 
 
 def _need_stimuli(stimuli: int, units: int, name: str) -> None:
@@ -53,13 +59,14 @@ def _need_stimuli(stimuli: int, units: int, name: str) -> None:
     )
 
 
-def _in_memory(mean: Tensor, precision: Precision) -> tuple[Tensor, Literal["units", "stimuli"]]:
-    stimuli, units = mean.shape
-    if stimuli <= units:
-        return stimulus_side([mean], precision)[0], "stimuli"
-    sums = UnitSide(units, precision, mean.device)
-    sums.add(mean)
-    return sums.matrix, "units"
+def _in_blocks(responses: Responses) -> Responses:
+    """Responses in memory as a stream of views, cut along the longer of stimuli and units."""
+    if responses.values is None:
+        return responses
+    repeats, stimuli, units = responses.values.shape
+    over, axis, across = ("units", 2, stimuli) if stimuli <= units else ("stimuli", 1, units)
+    views = responses.values.split(max(1, BLOCK // max(1, repeats * across)), dim=axis)
+    return replace(responses, values=None, chunks=lambda: views, chunked_over=over)
 
 
 def _means(responses: Responses, repeats: list[int]) -> Iterator[Tensor]:
@@ -81,24 +88,20 @@ def gram(responses: Responses, precision: Precision = "float64") -> Gram:
     Raises:
         ValueError: for fewer than two stimuli, chunks that do not fit together, or values that are not finite.
     """
+    responses = _in_blocks(responses)
     repeats: list[int] = []
     means = _means(responses, repeats)
-    if responses.values is not None:
-        _need_stimuli(responses.values.shape[1], responses.values.shape[2], responses.name)
-        mean = next(means)
-        stimuli, units = mean.shape
-        matrix, side = _in_memory(mean, precision)
-    elif responses.chunked_over == "stimuli":
+    if responses.chunked_over == "units":
+        matrix, units = stimulus_side(means, precision)
+        stimuli, side = len(matrix), "stimuli"
+        _need_stimuli(stimuli, units, responses.name)
+    else:
         sums = SmallerSide(precision)
         for mean in means:
             sums.add(mean)
         stimuli, units = sums.stimuli, sums.units
         _need_stimuli(stimuli, units, responses.name)
         matrix, side = sums.matrix()
-    else:
-        matrix, units = stimulus_side(means, precision)
-        stimuli, side = len(matrix), "stimuli"
-        _need_stimuli(stimuli, units, responses.name)
     return Gram(matrix, side, stimuli, units, max(repeats), responses.name)
 
 
