@@ -68,3 +68,51 @@ def mcnemar(only_first, only_second):
     total, smaller = only_first + only_second, min(only_first, only_second)
     terms = [Fraction(math.comb(total, k), 2**total) for k in range(smaller + 1)]
     return float(min(Fraction(1), 2 * sum(terms) - terms[-1]))
+
+
+# ------------------------------------------------------------------------------- penalties
+
+
+def released_excess(hidden, basis, alpha, tau):
+    """R of Nassar et al. 2020 as their formula is usually run: VᵀCV in full, then a loop over eigenvalues."""
+    samples, units = hidden.shape
+    centred = hidden - hidden.mean(0)
+    found = centred.T @ centred / (samples - 1)
+    found = (found + found.T) / 2
+    along = torch.sort(torch.diag(basis.T @ found @ basis), descending=True).values
+    kappa = along[tau].detach() * (tau + 1) ** alpha
+    total = torch.zeros((), dtype=hidden.dtype)
+    for n in range(tau + 2, units + 1):
+        if along[n - 1] > 0:
+            ratio = along[n - 1] / (kappa * n**-alpha) - 1
+            total = total + ratio**2 + torch.relu(ratio)
+    return total / units
+
+
+def vectorised_excess(hidden, basis, alpha, tau):
+    """The same without the loop, and with (CV)∘V summed instead of VᵀCV."""
+    samples, units = hidden.shape
+    centred = hidden - hidden.mean(0)
+    found = centred.T @ centred / (samples - 1)
+    along = torch.sort(((found @ basis) * basis).sum(0), descending=True).values
+    ranks = torch.arange(1, units + 1, dtype=hidden.dtype)
+    ratio = (along / (along[tau].detach() * ((tau + 1) / ranks) ** alpha) - 1)[tau + 1 :]
+    return ((ratio**2 + torch.relu(ratio)) * (along[tau + 1 :] > 0)).sum() / units
+
+
+def released_basis(rows):
+    """V of Nassar et al. 2020: eigenvectors, ascending, of the covariance with divisor N."""
+    centred = rows - rows.mean(0)
+    found = (centred.T @ centred / len(rows)).double()
+    return torch.linalg.eigh((found + found.T) / 2).eigenvectors.to(rows.dtype)
+
+
+def squared_jacobian(function, inputs):
+    """Mean over inputs of ‖J‖²_F, from one row of one input's Jacobian at a time."""
+    total = 0.0
+    for index in range(len(inputs)):
+        point = inputs[index : index + 1].detach().clone().requires_grad_()
+        for value in function(point).flatten():
+            (row,) = torch.autograd.grad(value, point, retain_graph=True)
+            total += float(row.double().square().sum())
+    return total / len(inputs)

@@ -34,7 +34,7 @@ class _ProjectedVariances(torch.autograd.Function):
         projected = (responses - responses.mean(0)) @ basis
         ctx.save_for_backward(projected, basis)
         ctx.mark_non_differentiable(projected)
-        return torch.einsum("bn,bn->n", projected, projected) / (len(responses) - 1), projected
+        return projected.square().sum(0) / (len(responses) - 1), projected
 
     @staticmethod
     @once_differentiable
