@@ -125,7 +125,7 @@ def noisy(weights, images, targets, seed):
 
 def measured(tilt, ridge, seed, name="model"):
     weights = net(tilt, ridge, seed)
-    images, targets = digits()[0][1200:1500], digits()[1][1200:1500]
+    images, targets = digits()[0][1200:1400], digits()[1][1200:1400]
     hidden = (images @ weights[0]).relu()
     spectra = {"hidden1": pca(hidden, "hidden1")}
     masked = weights[0][None] * (hidden > 0)[:, None, :]
@@ -136,8 +136,8 @@ def measured(tilt, ridge, seed, name="model"):
             float(logits(weights, images).std(0).norm()),
         ),
     }  # fmt: skip
-    headline = curve(weights, images, targets, 10, "pgd:steps=10,loss=margin")
-    rescaled = curve((weights[0], 4 * weights[1]), images, targets, 10, "pgd:steps=10,loss=margin")
+    headline = curve(weights, images, targets, 5, "pgd:steps=5,loss=margin")
+    rescaled = curve((weights[0], 4 * weights[1]), images, targets, 5, "pgd:steps=5,loss=margin")
     moved = int((headline.worst() ^ rescaled.worst()).sum())
     verdicts = (
         Verdict("p3", "outputs are logits", "PASS", 0.0, "no probabilities", "Outputs are no probabilities."),
@@ -150,7 +150,7 @@ def measured(tilt, ridge, seed, name="model"):
     curves = {
         "headline": headline,
         "margin": headline,
-        "ce": curve(weights, images, targets, 10, "pgd:steps=10,loss=margin"),
+        "ce": curve(weights, images, targets, 5, "pgd:steps=5,loss=margin"),
         "fgsm": curve(weights, images, targets, 1, "fgsm:loss=ce"),
         "noise": noisy(weights, images, targets, seed),
     }

@@ -18,7 +18,7 @@ def decimals(estimate: Estimate) -> int:
     if not math.isfinite(half) or half <= 0:
         return 2 - size
     place = math.floor(math.log10(half))
-    return min(-place + (1 if half / 10**place < 3 else 0), 5 - size)
+    return min(-place + (1 if round(half / 10**place, 9) < 3 else 0), 5 - size)
 
 
 def number(value: float, places: int) -> str:

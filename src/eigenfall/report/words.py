@@ -187,8 +187,8 @@ def _robust(arm: Arm) -> list[str]:
         last = arm.curves("headline")[0].epsilons[-1]
         if share:
             said.append(
-                f"{number(100 * share, 1)} % of images survive the largest budget, ε = {last:g}: their critical distance "
-                "is censored there, not known."
+                f"{number(100 * share, 1)} % of images survive the largest budget, ε = {last:g}: their critical "
+                "distance is censored there, not known."
             )
     epsilon = read.budget([arm], "headline")
     raw = arm.curves("ce")
@@ -196,8 +196,8 @@ def _robust(arm: Arm) -> list[str]:
         gap = 100 * (read.accuracy(arm, "ce", epsilon).value - read.accuracy(arm, "headline", epsilon).value)
         if abs(gap) >= 0.05:
             said.append(
-                f"Raw cross-entropy alone would have left {number(gap, 1)} points more accuracy at ε = {epsilon:g} than "
-                "the worst case does."
+                f"Raw cross-entropy alone would have left {number(gap, 1)} points more accuracy at ε = {epsilon:g} "
+                "than the worst case does."
             )
     return said
 
