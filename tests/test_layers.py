@@ -19,7 +19,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
-    ("activations", "figures", "intervals", "learning", "parts", "records", "robustness", "training"),
+    ("parts",),
+    ("activations", "figures", "intervals", "learning", "records", "robustness", "training"),
     # 3
     ("presets",),
     ("measurement", "comparison"),

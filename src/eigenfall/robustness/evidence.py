@@ -12,7 +12,7 @@ import math
 import platform
 from collections.abc import Callable, Generator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,6 +46,7 @@ ORDER = {
 """Every check in the order in which it is shown, with what it asks."""
 
 
+@runtime_checkable
 class Bundle(Protocol):
     """What is gathered for; see `presets`."""
 

@@ -17,10 +17,10 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
-from eigenfall import parts
 from eigenfall.check import need
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.objectives import Batched, margin
+from eigenfall.parts import spell
 from eigenfall.types import RobustnessCurve, Split, Threat
 
 
@@ -114,7 +114,7 @@ def attacking(
     repeated = any(_draws(attack) > 1 for attack in attacks.values())
     return RobustnessCurve(
         threat=threat,
-        attacks={name: parts.spell(attack) for name, attack in attacks.items()},
+        attacks={name: spell(attack) for name, attack in attacks.items()},
         epsilons=budgets,
         broken=broken,
         clean_correct=clean,
