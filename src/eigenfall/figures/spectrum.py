@@ -167,7 +167,7 @@ def law(ax: Any, fits: Sequence[SpectrumFit], look: Series, label: str = "") -> 
     ax.set_yscale("log")
     words = f"{label}: " if label else ""
     interval = "" if math.isnan(alpha.low) else f" [{alpha.low:.2f}, {alpha.high:.2f}]"
-    words += f"fit α = {alpha.value:.2f}{interval}"
+    words += f"fit α = {alpha.value:.2f}{interval}".replace("-", "−")
     if all("scale" in fit.parameters for fit in fits):
         scale = math.exp(math.fsum(math.log(fit.parameters["scale"].value) for fit in fits) / len(fits))
         ends = numpy.array([first, last], dtype=float)

@@ -110,6 +110,14 @@ def budget(found: Sequence[Arm], name: str) -> float | None:
     return common[away.index(min(away))] if common else None
 
 
+def shared(found: Sequence[Arm], name: str, epsilon: float | None) -> float | None:
+    """The headline's budget, if a curve has it in every record; else the curve's own."""
+    curves = [curve for arm in found for curve in arm.curves(name)]
+    if not curves:
+        return None
+    return epsilon if epsilon is not None and all(epsilon in one.epsilons for one in curves) else budget(found, name)
+
+
 def accuracy(arm: Arm, name: str, epsilon: float) -> Estimate | None:
     """Accuracy of an arm on a curve at a budget."""
     curves = arm.curves(name)

@@ -30,15 +30,17 @@ def number(value: float, places: int) -> str:
     size = math.floor(math.log10(abs(value))) if value else 0
     if value and (size < -3 or size > 5):
         mantissa, _, power = f"{value:.{max(size + places, 0)}e}".partition("e")
-        return f"{mantissa} · 10{str(int(power)).translate(_RAISED)}".replace("-", "−")
+        return f"{mantissa} · 10{str(int(power)).translate(_RAISED)}".replace("-", "−")
     rounded = round(value, places)
     shown = f"{rounded + 0.0:.{max(places, 0)}f}"
     return shown.replace("-", "−") if rounded else shown.replace("-", "")
 
 
 def digits(value: float) -> str:
-    """A value without interval: three digits."""
-    return number(value, decimals(Estimate(value))) if value else "0" if value == 0 else number(value, 0)
+    """A value without interval: three digits, a whole number as it is."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
+        return number(value, 0)
+    return number(value, decimals(Estimate(value)))
 
 
 def value_and_interval(estimate: Estimate) -> tuple[str, str]:

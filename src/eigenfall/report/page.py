@@ -12,6 +12,7 @@ from eigenfall.report import pictures, tables, words
 from eigenfall.report.arms import Arm
 from eigenfall.types import Record
 
+_CLASSES = {"digits": 10, "mnist": 10, "fashion_mnist": 10, "cifar10": 10}
 _IDENTITY = ("arm", "seed", "hash", "name")
 
 
@@ -84,7 +85,8 @@ def guess(found: Sequence[Arm]) -> float | None:
             for row in record.measurement.rows:
                 if row.get("quantity") in ("guessing_accuracy", "chance_accuracy"):
                     return float(row["value"])
-            classes = record.run.get("classes")
+            data = str(record.run.get("data", "")).partition(":")[0]
+            classes = record.run.get("classes", _CLASSES.get(data))
             if classes:
                 return 1 / int(classes)
     return None

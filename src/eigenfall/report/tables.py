@@ -119,6 +119,8 @@ def summary(found: Sequence[Arm]) -> Table:
         add("clean accuracy", "%", [one and percent(one) for one in clean], "high")
     for name, words in (("headline", "worst case"), ("fgsm", "FGSM"), ("noise", "noise")):
         epsilon = read.budget(found, name)
+        if name == "fgsm":
+            epsilon = read.shared(found, name, read.budget(found, "headline"))
         if epsilon is None:
             continue
         shares = [read.accuracy(arm, name, epsilon) for arm in found]

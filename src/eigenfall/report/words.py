@@ -37,6 +37,7 @@ def question(found: Sequence[Arm]) -> str:
     asked += f"{', how smooth is it' if smooth and curves else ' and how smooth is it' if smooth else ''}"
     asked += f"{', and how robust does that leave the network' if curves else ''}?"
     data, architecture = _common(found, "data"), _common(found, "architecture")
+    data = data if data.startswith("file:") else data.partition(":")[0]
     seeds = {len(arm.records) for arm in found}
     subject = "One arm" if len(found) == 1 else f"{len(found)} arms: {listed([arm.name for arm in found])}"
     subject = subject if architecture or len(found) > 1 else ""
@@ -121,6 +122,7 @@ def answer(found: Sequence[Arm]) -> str:
 def doubts(found: Sequence[Arm]) -> list[Doubt]:
     """Everything that a referee would hold against the numbers, most severe first."""
     raised: list[Doubt] = []
+    epsilon = read.budget(found, "headline")
     for arm in found:
         by_check: dict[str, list] = {}
         for verdict in (verdict for one in arm.measurements for verdict in one.verdicts):
@@ -131,9 +133,11 @@ def doubts(found: Sequence[Arm]) -> list[Doubt]:
                 many = sum(other.verdict == one.verdict for other in verdicts)
                 seeds = f" ({many} of {len(verdicts)} seeds)" if len(verdicts) > 1 else ""
                 raised.append(Doubt(one.verdict, arm.name, f"Check {one.check}, {one.title}{seeds}. {one.finding}"))
-        raised += [Doubt("", arm.name, text) for text in [*_spectral(arm), *_robust(arm), *_stale(arm)]]
+        raised += [Doubt("", arm.name, text) for text in [*_spectral(arm), *_robust(arm, epsilon), *_stale(arm)]]
         noted = [one.notices for one in arm.measurements]
-        noted += [fit.notices for one in arm.measurements for fit in one.fits.values()]
+        said = " ".join(text for group in noted for text in group)
+        for layer, fit in ((layer, fit) for one in arm.measurements for layer, fit in one.fits.items()):
+            noted.append(tuple(f"{layer}: {text}" for text in fit.notices if text not in said))
         raised += [Doubt("", arm.name, text) for text in dict.fromkeys(text for group in noted for text in group)]
         if 1 < len(arm.records) < 5:
             raised.append(Doubt("", arm.name, f"{len(arm.records)} seeds; a published comparison needs five."))
@@ -149,18 +153,22 @@ def doubts(found: Sequence[Arm]) -> list[Doubt]:
 
 
 def _merged(raised: Sequence[Doubt]) -> list[Doubt]:
-    """The same sentence about several arms, said once."""
+    """The same sentence about several arms, or several layers, said once."""
     whom: dict[tuple[str, str], list[str]] = {}
     for one in raised:
         whom.setdefault((one.box, one.text), []).append(one.whom)
-    return [Doubt(box, ", ".join(dict.fromkeys(filter(None, names))), text) for (box, text), names in whom.items()]
+    layers: dict[tuple[str, str, str], list[str]] = {}
+    for (box, text), names in whom.items():
+        before, colon, rest = text.partition(": ") if not box else ("", "", text)
+        layers.setdefault((box, ", ".join(dict.fromkeys(filter(None, names))), f"{colon}{rest}"), []).append(before)
+    return [Doubt(box, names, ", ".join(before) + rest) for (box, names, rest), before in layers.items()]
 
 
 def _spectral(arm: Arm) -> list[str]:
     said = []
     for layer in read.every([arm], lambda one: list(one.fits)):
         fits = arm.fits(layer)
-        moved = dict.fromkeys((fit.asked, fit.used) for fit in fits if fit.asked != fit.used)
+        moved = dict.fromkeys((fit.asked, fit.used) for fit in fits if fit.asked != fit.used and not fit.notices)
         said += [
             f"{layer}: the window asked for was ranks {asked[0]}–{asked[1]}; ranks {used[0]}–{used[1]} were used."
             for asked, used in moved
@@ -179,7 +187,7 @@ def _spectral(arm: Arm) -> list[str]:
     return said
 
 
-def _robust(arm: Arm) -> list[str]:
+def _robust(arm: Arm, epsilon: float | None) -> list[str]:
     said = []
     distances = [curve.distances for curve in arm.curves("headline") if curve.distances is not None]
     if distances:
@@ -190,7 +198,6 @@ def _robust(arm: Arm) -> list[str]:
                 f"{number(100 * share, 1)} % of images survive the largest budget, ε = {last:g}: their critical "
                 "distance is censored there, not known."
             )
-    epsilon = read.budget([arm], "headline")
     raw = arm.curves("ce")
     if epsilon is not None and raw and all(epsilon in curve.epsilons for curve in raw):
         gap = 100 * (read.accuracy(arm, "ce", epsilon).value - read.accuracy(arm, "headline", epsilon).value)
