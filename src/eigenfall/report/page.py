@@ -46,12 +46,13 @@ def write(records: Sequence[Record], path: Path, title: str, command: str) -> Pa
 def html(records: Sequence[Record], title: str, command: str) -> str:
     """The page as text."""
     from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 
     found = read.arms(records)
     here = resources.files(__package__)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = lambda picture: Markup(picture.svg)
+    environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))
     template = environment.from_string(here.joinpath("template.html").read_text(encoding="utf-8"))
     return template.render(
         style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),

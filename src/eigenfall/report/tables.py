@@ -125,7 +125,7 @@ def summary(found: Sequence[Arm]) -> Table:
             continue
         shares = [read.accuracy(arm, name, epsilon) for arm in found]
         symbol = "σ" if name == "noise" else "ε"
-        add(f"{words}, {symbol} = {epsilon:g}", "%", [one and percent(one) for one in shares], "high")
+        add(f"{words}, {symbol} = {epsilon:g}", "%", [one and percent(one) for one in shares], "high")
         if name == "headline":
             columns[-1] = [_blocked(arm, shown) for arm, shown in zip(found, columns[-1])]
     for layer in read.every(found, lambda one: list(one.fits)):
@@ -135,7 +135,12 @@ def summary(found: Sequence[Arm]) -> Table:
         )  # fmt: skip
     for name in read.every(found, lambda one: list(one.smoothness)):
         quantity, _ = quantity_and_layer(found, name)
-        add(quantity, "median", [read.smoothness(arm, name) for arm in found], "low" if "jacobian" in quantity else "")
+        add(
+            quantity,
+            "median",
+            [read.smoothness(arm, name) for arm in found],
+            "low" if quantity.startswith("‖J‖") else "",
+        )
     return Table("One row per arm. Under each number stands its 95 % interval.", tuple(headings), _rows(found, columns))
 
 

@@ -103,10 +103,10 @@ def _of_checks(found: Sequence[Arm]) -> str:
         failing = listed([arm.name for arm in found if arm.failed])
         told = f"check{'s' if len(checks['FAIL']) > 1 else ''} {listed(sorted(checks['FAIL']))} FAIL in {failing}"
     elif checks["WARN"]:
-        told = f"no check FAILs, {listed(sorted(checks['WARN']))} WARN{'s' if len(checks['WARN']) == 1 else ''}"
+        told = f"no check FAILs, check {listed(sorted(checks['WARN']))} WARN{'s' if len(checks['WARN']) == 1 else ''}"
     else:
         told = f"all {ran} checks that ran pass" if ran else "no check ran"
-    return told + (f", {idle} {'was' if idle == 1 else 'were'} not run" if idle and ran else "")
+    return told + (f", {idle} more {'was' if idle == 1 else 'were'} not run" if idle and ran else "")
 
 
 def answer(found: Sequence[Arm]) -> str:
@@ -175,7 +175,7 @@ def _spectral(arm: Arm) -> list[str]:
         ]
         gone = sum(len(fit.left_out) for fit in fits)
         if gone:
-            said.append(f"{layer}: {gone} ranks inside the window are not positive and were left out of the fit.")
+            said.append(f"{layer}: left out of the fit because not positive: {gone} of the ranks in the window.")
     for layer in read.every([arm], lambda one: list(one.spectra)):
         spectra = [one.spectra[layer] for one in arm.measurements if layer in one.spectra]
         lost = [len(spectrum.eigenvalues) - spectrum.numerical_rank for spectrum in spectra]
