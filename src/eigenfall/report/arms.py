@@ -118,22 +118,22 @@ def shared(found: Sequence[Arm], name: str, epsilon: float | None) -> float | No
     return epsilon if epsilon is not None and all(epsilon in one.epsilons for one in curves) else budget(found, name)
 
 
-def accuracy(arm: Arm, name: str, epsilon: float) -> Estimate | None:
-    """Accuracy of an arm on a curve at a budget."""
+def accuracy(arm: Arm, name: str, epsilon: float) -> Estimate:
+    """Accuracy of an arm on a curve at a budget; NaN where there is no curve."""
     curves = arm.curves(name)
-    return across_seeds([at(curve, epsilon) for curve in curves], 0.0, 1.0) if curves else None
+    return across_seeds([at(curve, epsilon) for curve in curves], 0.0, 1.0) if curves else Estimate(math.nan)
 
 
-def clean_accuracy(arm: Arm) -> Estimate | None:
+def clean_accuracy(arm: Arm) -> Estimate:
     """Clean accuracy of an arm, from whichever curve it has."""
     curves = [one.curves.get("headline", next(iter(one.curves.values()))) for one in arm.measurements if one.curves]
-    return across_seeds([clean(curve) for curve in curves], 0.0, 1.0) if curves else None
+    return across_seeds([clean(curve) for curve in curves], 0.0, 1.0) if curves else Estimate(math.nan)
 
 
-def alpha(arm: Arm, layer: str) -> Estimate | None:
-    """Exponent of a layer."""
+def alpha(arm: Arm, layer: str) -> Estimate:
+    """Exponent of a layer; NaN where there is no fit."""
     fits = arm.fits(layer)
-    return across_seeds([fit.parameters["alpha"] for fit in fits]) if fits else None
+    return across_seeds([fit.parameters["alpha"] for fit in fits]) if fits else Estimate(math.nan)
 
 
 def windows(arm: Arm, layer: str) -> str:
@@ -155,11 +155,11 @@ def median(values: torch.Tensor, level: float = 0.95) -> Estimate:
     )
 
 
-def smoothness(arm: Arm, name: str, relative: bool = False) -> Estimate | None:
+def smoothness(arm: Arm, name: str, relative: bool = False) -> Estimate:
     """Median over images of a measure of smoothness, raw or over the layer's scale."""
     found = [one.smoothness[name] for one in arm.measurements if name in one.smoothness]
     if not found:
-        return None
+        return Estimate(math.nan)
     return across_seeds([median(one.values / (one.scale if relative else 1.0)) for one in found], 0.0)
 
 

@@ -49,7 +49,7 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
     from markupsafe import Markup, escape
 
     found = read.arms(records)
-    here = resources.files(__package__)
+    here = resources.files("eigenfall.report")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = lambda picture: Markup(picture.svg)
     environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))

@@ -17,7 +17,7 @@ from eigenfall.report.arms import Arm
 from eigenfall.report.numbers import percent, sentence
 
 WIDTH = 480
-_RULES = {
+_RULES: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "DejaVu Sans",
     "font.size": 12,
@@ -69,8 +69,9 @@ def svg(draw: Callable[[Any], None], finding: str, height: float = 300, top: flo
         ax = figure.add_axes(box)
         draw(ax)
         legend(ax)
-        if ax.get_legend():
-            handles, labels = ax.get_legend().legend_handles, [text.get_text() for text in ax.get_legend().get_texts()]
+        drawn: Any = ax.get_legend()
+        if drawn:
+            handles, labels = drawn.legend_handles, [text.get_text() for text in drawn.get_texts()]
             ax.legend(
                 handles, labels, frameon=False, loc="upper left", bbox_to_anchor=(-0.02, -46 / height),
                 borderpad=0, borderaxespad=0, labelspacing=0.35, handlelength=2.4,

@@ -115,8 +115,8 @@ def summary(found: Sequence[Arm]) -> Table:
         columns.append(_column(estimates, better, notes))
 
     clean = [read.clean_accuracy(arm) for arm in found]
-    if any(clean):
-        add("clean accuracy", "%", [one and percent(one) for one in clean], "high")
+    if any(math.isfinite(one.value) for one in clean):
+        add("clean accuracy", "%", [percent(one) for one in clean], "high")
     for name, words in (("headline", "worst case"), ("fgsm", "FGSM"), ("noise", "noise")):
         epsilon = read.budget(found, name)
         if name == "fgsm":
@@ -125,13 +125,13 @@ def summary(found: Sequence[Arm]) -> Table:
             continue
         shares = [read.accuracy(arm, name, epsilon) for arm in found]
         symbol = "σ" if name == "noise" else "ε"
-        add(f"{words}, {symbol} = {epsilon:g}", "%", [one and percent(one) for one in shares], "high")
+        add(f"{words}, {symbol} = {epsilon:g}", "%", [percent(one) for one in shares], "high")
         if name == "headline":
             columns[-1] = [_blocked(arm, shown) for arm, shown in zip(found, columns[-1])]
     for layer in read.every(found, lambda one: list(one.fits)):
         add(
             f"α of {layer}", "", [read.alpha(arm, layer) for arm in found], "",
-            [f"ranks {read.windows(arm, layer)}" for arm in found],
+            [read.windows(arm, layer) and f"ranks {read.windows(arm, layer)}" for arm in found],
         )  # fmt: skip
     for name in read.every(found, lambda one: list(one.smoothness)):
         quantity, _ = quantity_and_layer(found, name)
@@ -176,7 +176,7 @@ def budgets(found: Sequence[Arm]) -> Table | None:
             for arm in having
         ]
         notes = [f"{100 * share:.0f} % of clean" if math.isfinite(share) else "" for share in relative]
-        columns.append(_column([one and percent(one) for one in shares], "high", notes))
+        columns.append(_column([percent(one) for one in shares], "high", notes))
     columns = [[_blocked(arm, shown) for arm, shown in zip(having, column)] for column in columns]
     return Table(
         "Worst-case accuracy at each budget, % of all images; under it the share of the clean accuracy.",
@@ -199,7 +199,7 @@ def losses(found: Sequence[Arm]) -> Table | None:
     columns = []
     for name in ["headline", *names]:
         shares = [read.accuracy(arm, name, epsilon) for arm in found]
-        columns.append(_column([one and percent(one) for one in shares], ""))
+        columns.append(_column([percent(one) for one in shares], ""))
     headings = [("worst case", ""), *((name, "diagnostic only" if name == "ce" else "") for name in names)]
     return Table(
         f"Accuracy at ε = {epsilon:g} under each loss alone, %. Raw cross-entropy (ce) never enters the worst case.",
