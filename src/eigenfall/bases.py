@@ -50,13 +50,11 @@ def reference_rows(
     return torch.randperm(available, generator=generator, device=generator.device)[:count].cpu()
 
 
-def covariances(
-    pieces: Iterable[Mapping[str, Float[Tensor, "samples units"]]], precision: Literal["float64", "model"]
-) -> dict[str, Float64[Tensor, "units units"]]:
-    """Covariance of each layer over pieces of its samples, float64.
+def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["float64", "model"]) -> dict[str, Tensor]:
+    """Covariance of each layer over pieces of its samples, `(units, units)` float64.
 
     Args:
-        pieces: samples by layer, one piece after the other.
+        pieces: `(samples, units)` by layer, one piece after the other.
         precision: "float64" adds centred products up, with divisor N − 1; "model" holds all samples at once and
             multiplies in their own type, with divisor N.
 

@@ -158,6 +158,8 @@ class Spectral:
         )
         for name, value in (("k_steps", self.k_steps), ("max_age", self.max_age), ("window", self.window)):
             need(value >= 1, expected=f"{name} of 1 or more", got=f"{value}", remedy="Count in whole steps or ranks.")
+        lowest = min(self.tau) if isinstance(self.tau, tuple) else self.tau
+        need(lowest >= 0, expected="tau of 0 or more", got=f"{lowest}", remedy="10 is the paper's.")
         for name in ("strength", "alpha", "tau"):
             value = getattr(self, name)
             need(
