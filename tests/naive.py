@@ -116,3 +116,58 @@ def squared_jacobian(function, inputs):
             (row,) = torch.autograd.grad(value, point, retain_graph=True)
             total += float(row.double().square().sum())
     return total / len(inputs)
+
+
+# ------------------------------------------------------------------------- attacks, robustness
+
+
+def pgd(model, inputs, targets, epsilon, step, steps):
+    """Sign ascent of raw cross-entropy from the clean inputs in the Linf ball and in [0, 1]; the last iterate."""
+    at = inputs.clone()
+    for _ in range(steps):
+        at.requires_grad_()
+        loss = torch.nn.functional.cross_entropy(model(at), targets, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, at)
+        at = at.detach() + step * gradient.sign()
+        at = inputs + (at - inputs).clamp(-epsilon, epsilon)
+        at = at.clamp(0, 1)
+    return at
+
+
+def attacked_by_pgd(model, inputs, targets, epsilon, step, steps):
+    """Which inputs a bare attack breaks: clean pass, attack, fresh predictions; parameters frozen."""
+    required = [parameter.requires_grad for parameter in model.parameters()]
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    with torch.no_grad():
+        wrong = model(inputs).argmax(1) != targets
+    at = pgd(model, inputs, targets, epsilon, step, steps)
+    with torch.no_grad():
+        wrong = wrong | (model(at).argmax(1) != targets)
+    for parameter, flag in zip(model.parameters(), required):
+        parameter.requires_grad_(flag)
+    return wrong
+
+
+def linear_distance(weights, bias, one, target, norm, bounds=None):
+    """How far a linear classifier's nearest error lies from one input, by bisection over the radius if there is a box."""
+    best = math.inf
+    logits = [sum(float(w) * float(x) for w, x in zip(row, one)) + float(b) for row, b in zip(weights, bias)]
+    for other in range(len(bias)):
+        if other == target:
+            continue
+        change = [float(a) - float(b) for a, b in zip(weights[target], weights[other])]
+        gap = logits[target] - logits[other]
+        if bounds is None:
+            length = sum(abs(c) for c in change) if norm == "Linf" else math.sqrt(sum(c * c for c in change))
+            best = min(best, gap / length)
+            continue
+        low, high = 0.0, bounds[1] - bounds[0]
+        for _ in range(60):
+            radius = (low + high) / 2
+            room = [float(x) - bounds[0] if c > 0 else bounds[1] - float(x) for c, x in zip(change, one)]
+            reached = sum(min(radius, r) * abs(c) for r, c in zip(room, change))
+            low, high = (low, radius) if reached >= gap else (radius, high)
+        if high < bounds[1] - bounds[0]:
+            best = min(best, high)
+    return best

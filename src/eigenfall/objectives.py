@@ -85,9 +85,10 @@ def ascent(
         at = inputs.detach().requires_grad_()
         outputs = model(at)
         values = losses(outputs, targets, loss)
+        total = values.sum()
     gradient = None
-    if values.requires_grad:
-        (gradient,) = torch.autograd.grad(values.sum(), at, allow_unused=True)
+    if total.requires_grad:
+        (gradient,) = torch.autograd.grad(total, at, allow_unused=True)
     return torch.zeros_like(at) if gradient is None else gradient, outputs.detach(), values.detach()
 
 
