@@ -7,7 +7,7 @@ bit-equal. The loop is handed the training and the validation split, never the t
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal
 
@@ -107,15 +107,18 @@ def forward(
 
 
 def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_size: int = REFERENCE_BATCH) -> Reference:
-    """The rows of a split as a penalty may ask for them. In train mode chunks are batches of `batch_size`.
+    """The rows of a split as a penalty may ask for them. In train mode chunks are batches of about `batch_size`.
 
-    The split lies on the model's device. Passes run without gradient, and leave the model as it was.
+    The split lies on the model's device. Passes run without gradient, leave the model as it was, and have the same
+    dropout each time. Chunks are of equal size: a lone last row would have no batch statistics.
     """
 
     def passes(indices: Tensor, mode: Literal["train", "eval"]) -> Iterator[ForwardPass]:
         size = batch_size if mode == "train" else REFERENCE_BATCH
-        for some in indices.to(split.inputs.device).split(size):
+        chunks = indices.to(split.inputs.device).tensor_split(max(1, math.ceil(len(indices) / size)))
+        for number, some in enumerate(chunks):
             with left_as_found(model, training=mode == "train", frozen=False), torch.no_grad():
+                seed_torch(number)
                 found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
             yield found
 
@@ -187,50 +190,60 @@ def train(
     )
     device = device_of(model)
     train, validation = (Split(part.inputs.to(device), part.targets.to(device)) for part in (train, validation))
-    layers = captured_by(model, penalties, layers)
+    asked = {name: captured_by(model, {name: penalty}, layers) for name, penalty in penalties.items()}
+    layers = tuple(dict.fromkeys(layer for some in asked.values() for layer in some))
     requires_grad = any(getattr(penalty, "reads_inputs", True) for penalty in penalties.values())
-    reference = reference_of(model, train, layers, settings.batch_size)
+    references = {name: reference_of(model, train, some, settings.batch_size) for name, some in asked.items()}
     optimiser = settings.optimiser_of(model)
     generators = {name: _seeded(seed, place) for place, name in enumerate(("batches", *penalties))}
-    states = {name: penalty.start(reference, generators[name]) for name, penalty in penalties.items()}
+    states = {name: penalty.start(references[name], generators[name]) for name, penalty in penalties.items()}
     at = _Place(order=torch.empty(0, dtype=torch.int64))
     if start is not None:
         at, states = _go_on(start, model, optimiser, generators, states)
+        need(
+            len(at.order) in (0, len(train)),
+            expected=f"a snapshot of training on {len(train)} rows",
+            got=f"one on {len(at.order)}",
+            remedy="Go on with the data that the run began with, or begin anew.",
+        )
     size, steps, batches = settings.batch_size, settings.steps_for(len(train)), settings.batches_in(len(train))
     good = _Kept(model)
-    model.train()
 
     while at.step < steps and not at.stopped:
         if at.step % batches == 0:
             at = replace(at, order=torch.randperm(len(train), generator=generators["batches"]))
         place = at.step % batches
         rows = at.order[place * size : (place + 1) * size].to(device)
+        model.train()  # whoever watches may have left it in eval mode
         with torch.random.fork_rng():  # dropout: the same at each step of the same seed
             seed_torch((seed * 1_000_003 + at.step) % MOST_SEEDS)
             forward_pass = forward(model, train.inputs[rows], train.targets[rows], layers, requires_grad)
         loss = task.loss(forward_pass.outputs, forward_pass.targets)
         values = {"task_loss": loss.detach()}
         for name, penalty in penalties.items():
-            value = penalty(forward_pass, states[name], generators[name])
+            seen = replace(forward_pass, hidden={layer: forward_pass.hidden[layer] for layer in asked[name]})
+            value = penalty(seen, states[name], generators[name])
             loss, states[name] = loss + value.total, value.state
             values |= {f"{name}/{what}": number for what, number in {**value.per_layer, **value.logged}.items()}
         optimiser.zero_grad()
-        if bool(torch.isfinite(loss)):
-            loss.backward()
-        norm = _gradient_norm(model)
-        _need_finite(loss, norm, model, good, at.step + 1)
+        _need_finite("loss", loss, model, good, at.step + 1)
+        loss.backward()
+        norm = _norm(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
+        _need_finite("gradient norm", norm, model, good, at.step + 1)
         good.keep()
         optimiser.step()
         last_of_epoch = place == batches - 1
         for name, penalty in penalties.items():
             if due(states[name], last_of_epoch):
-                states[name] = penalty.refreshed(states[name], reference, generators[name])
+                states[name] = penalty.refreshed(states[name], references[name], generators[name])
         at = replace(at, step=at.step + 1)
         numbers = {"loss": loss.detach(), "gradient_norm": norm, **values}
         if last_of_epoch and len(validation):
             at, found = _validated(at, model, validation, settings, task)
             numbers |= found
         last = at.stopped or at.step == steps
+        if last:
+            _need_finite("norm of the weights", _norm(model.parameters()), model, good, at.step)
         if last and at.best is not None:
             model.load_state_dict(at.best)
         yield Step(
@@ -273,19 +286,19 @@ class _Kept:
                 value.copy_(held)
 
 
-def _gradient_norm(model: nn.Module) -> Tensor:
-    """Norm of all gradients together."""
-    return nn.utils.get_total_norm([p.grad for p in model.parameters() if p.grad is not None], foreach=True)
+def _norm(tensors: Iterable[Tensor]) -> Tensor:
+    """Norm of all tensors together."""
+    norms = [tensor.detach().norm() for tensor in tensors]
+    return torch.stack(norms).norm() if norms else torch.zeros(())
 
 
-def _need_finite(loss: Tensor, norm: Tensor, model: nn.Module, good: _Kept, step: int) -> None:
-    if bool(torch.isfinite(loss)) and bool(torch.isfinite(norm)):
+def _need_finite(what: str, value: Tensor, model: nn.Module, good: _Kept, step: int) -> None:
+    if bool(torch.isfinite(value)):
         return
     good.put_back()
-    what = "loss" if not bool(torch.isfinite(loss)) else "gradient"
     raise Diverged(
-        f"Expected a finite {what} at step {step}, got {float(loss if what == 'loss' else norm)}. The last good weights "
-        "are kept; lower the learning rate or the penalties' strength."
+        f"Expected a finite {what} at step {step}, got {float(value.detach())}. The last good weights are kept; lower "
+        "the learning rate or the penalties' strength."
     )
 
 
@@ -342,7 +355,8 @@ def unflattened(like: Any, flat: Mapping[str, Any], prefix: str, device: torch.d
     """The value that was flattened; `like` says its class, and which fields are mappings."""
 
     def placed(entry: Any) -> Any:
-        moves = isinstance(entry, Tensor) and entry.is_floating_point()
+        known = device.type != "mps" or (isinstance(entry, Tensor) and entry.dtype != torch.float64)
+        moves = isinstance(entry, Tensor) and entry.is_floating_point() and known
         return entry.clone().to(device) if moves else entry
 
     found: dict[str, Any] = {}
@@ -376,8 +390,7 @@ def _snapshot(
     for name, state in states.items():
         if is_dataclass(state):
             found |= flattened(state, f"state/{name}/")
-    place = flattened(replace(at, best=at.best or {}), "place/")
-    return found | {key: int(value) if isinstance(value, bool) else value for key, value in place.items()}
+    return found | flattened(replace(at, best=at.best or {}), "place/")
 
 
 def _go_on(
@@ -404,4 +417,4 @@ def _go_on(
         for name, state in states.items()
     }
     at = unflattened(_Place(order=torch.empty(0), best={}), start, "place/", torch.device("cpu"))
-    return replace(at, stopped=bool(at.stopped), best=at.best or None), found
+    return replace(at, best=at.best or None), found
