@@ -139,6 +139,12 @@ def _default(field: dataclasses.Field) -> Any:
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
+def headline(kind: str, name: str) -> str:
+    """First line of a part's file: what it is."""
+    text = inspect.getdoc(importlib.import_module(part_class(kind, name).__module__)) or ""
+    return text.partition("\n")[0]
+
+
 def attributes(kind: str, name: str) -> list[tuple[str, str, str]]:
     """Each setting of a part with its default and what its docstring says of it."""
     made = part_class(kind, name)

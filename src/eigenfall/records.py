@@ -12,6 +12,7 @@ A record is put together under `.partial` and renamed when it is whole, so that 
 that looks finished. Everything in it is read without pickle.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -306,6 +307,12 @@ def drop_checkpoint(root: str | Path, digest: str) -> None:
     with writing(_partial(root, digest)):
         if _partial(root, digest).is_dir():
             shutil.rmtree(_partial(root, digest))
+
+
+def tidy(root: str | Path) -> None:
+    """Remove the folder of checkpoints if it is empty; only when no run is under way."""
+    with contextlib.suppress(OSError):
+        (Path(root) / ".partial").rmdir()
 
 
 # ----------------------------------------------------------------------- numbers for machines

@@ -300,6 +300,7 @@ def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[E
     if workers <= 1 or len(runs) <= 1:
         for run in runs:
             yield from isolated(run, root)
+        records.tidy(root)
         return
     context = multiprocessing.get_context("spawn")
     todo, events = context.Queue(), context.Queue()
@@ -329,3 +330,4 @@ def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[E
             process.terminate()
         for process in processes:
             process.join()
+        records.tidy(root)

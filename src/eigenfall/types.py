@@ -314,6 +314,7 @@ class Reference:
     passes: Callable[[Tensor, Literal["train", "eval"]], Iterator[ForwardPass]]
 
     def __call__(self, indices: Tensor, mode: Literal["train", "eval"] = "eval") -> Iterator[ForwardPass]:
+        """Passes over the rows with these indices, chunk by chunk."""
         return self.passes(indices, mode)
 
 
@@ -402,9 +403,17 @@ class Threat(Protocol):
     bounds: Bounds | None
     unit: str
 
-    def project(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon) -> Tensor: ...
-    def check(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon, name: str) -> None: ...
-    def size(self, perturbed: Tensor, inputs: Tensor) -> Tensor: ...
+    def project(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon) -> Tensor:
+        """Nearest perturbed inputs that the threat allows."""
+        ...
+
+    def check(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon, name: str) -> None:
+        """Refuse perturbed inputs that the threat forbids."""
+        ...
+
+    def size(self, perturbed: Tensor, inputs: Tensor) -> Tensor:
+        """How large each perturbation is, in the threat's own measure."""
+        ...
 
 
 def per_input(epsilon: Epsilon, inputs: Tensor) -> Epsilon:
@@ -469,7 +478,7 @@ class LpBall:
         return moved if self.bounds is None else moved.clamp(*self.bounds)
 
     def check(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon, name: str) -> None:
-        """Refuse a proposal outside the ball (by more than 1e-6, float64) or the bounds, of wrong shape, or not finite."""
+        """Refuse a proposal outside the ball (by over 1e-6, float64) or the bounds, of wrong shape, or not finite."""
         _check_inputs(perturbed, inputs, self.bounds, name)
         excess = self.size(perturbed, inputs) - epsilon
         worst = float(excess.max()) if len(excess) else 0.0
@@ -693,4 +702,5 @@ class Record:
 
     @property
     def name(self) -> str:
+        """Folder name: arm, seed and the run's hash."""
         return self.path.name

@@ -34,7 +34,7 @@ def data(
     look = {"list": datafiles.status, "verify": datafiles.verify, "fetch": datafiles.fetch}[action]
     found = [look(name) for name in names or datafiles.names()]
     lines = [(each.name, each.place, _state(each)) for each in found]
-    screen.table("Data sets", ("name", "read from", "state"), lines, screen.printing(json))
+    screen.table("Data sets", ("name", "read from", "state"), lines, screen.printing(json), numbers=False)
     screen.emit([row("files", len(each.files), data=each.name, place=each.place) for each in found], json)
     faults = [fault for each in found for fault in each.faults]
     if faults:

@@ -3,10 +3,9 @@
 from pathlib import Path
 
 from eigenfall.commands import screen
-from eigenfall.commands.summary import command_line
+from eigenfall.commands.summary import command_line, gathered
 from eigenfall.commands.train import default_workers, finish
 from eigenfall.papers.nassar2020 import demo_runs
-from eigenfall.records import load
 from eigenfall.report.page import write
 
 
@@ -24,13 +23,9 @@ def demo(output: Path = Path("eigenfall-demo"), seeds: int = 3, workers: int = 0
     """
     paths = finish(demo_runs(seeds), output, workers or default_workers(), json, "Three penalties on the digits")
     page = write(
-        sorted((load(path) for path in paths), key=lambda record: (_order(record.run["arm"]), record.run["seed"])),
+        gathered(paths),
         output / "report.html",
         "What a 1/n spectrum and a small Jacobian do to a network on the digits",
         command_line(),
     )
     screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
-
-
-def _order(arm: str) -> int:
-    return ("plain", "spectral", "jacobian").index(arm)

@@ -26,6 +26,7 @@ def parts(
             ("setting", "default", "meaning"),
             registry.attributes(kind, name),
             console,
+            numbers=False,
         )
         for preset, part in registry.presets(kind, name).items():
             console.print(f"preset [bold]{name}@{preset}[/bold] = {registry.spell(part)}", soft_wrap=True)
@@ -38,6 +39,7 @@ def parts(
         ("kind", "part", "what it is"),
         [(each, part, registry.headline(each, part)) for each, part in found],
         console,
+        numbers=False,
     )
     if not kind:
         console.print("Settings of one: eigenfall parts KIND NAME")

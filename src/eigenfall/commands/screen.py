@@ -73,7 +73,8 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
             progress.advance(whole)
             if event.error:
                 failed.append(event)
-                console.print(f"  {event.name}: failed", markup=False)
+                if runs > 1:
+                    console.print(f"  {event.name}: failed", markup=False)
             else:
                 finished.append(event.record)
                 done = f"{len(finished) + len(failed)} of {runs}"
@@ -94,11 +95,13 @@ def printing(json: str) -> Console:
     return Console(highlight=False, stderr=json == "-")
 
 
-def table(title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], console: Console) -> None:
-    """A plain table; wide ones fold inside their cells."""
+def table(
+    title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], console: Console, numbers: bool = True
+) -> None:
+    """A plain table, numbers to the right, words to the left; wide ones fold inside their cells."""
     shown = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
-        shown.add_column(column, justify="left" if number == 0 else "right")
+        shown.add_column(column, justify="right" if number and numbers else "left", overflow="fold")
     for line in lines:
         shown.add_row(*line)
     console.print(shown)

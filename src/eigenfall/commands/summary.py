@@ -1,4 +1,4 @@
-"""The one table of several runs: a row per arm, mean and interval over seeds."""
+"""The one table of several runs: a column per arm, mean and interval over seeds."""
 
 import shlex
 import sys
@@ -19,8 +19,9 @@ def command_line() -> str:
 
 
 def gathered(folders: Sequence[Path]) -> list[Record]:
-    """Every record in these folders, or these records."""
-    return [record for folder in folders for record in records.load_all(folder)]
+    """Every record in these folders, or these records: arms without a penalty first, seeds in order."""
+    found = [record for folder in folders for record in records.load_all(folder)]
+    return sorted(found, key=lambda r: (bool(r.run.get("penalties")), str(r.run.get("arm")), r.run.get("seed", 0)))
 
 
 def summarised(found: Sequence[Record]) -> tuple[Row, ...]:
@@ -34,8 +35,8 @@ def _shown(epsilons: Sequence[float]) -> float | None:
     return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
-def columns(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
-    """Heading of each column, and what a row must say to stand in it."""
+def headings(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
+    """Heading of each line, and what a row must say to stand in it."""
     found: dict[str, dict[str, object]] = {}
     if any(row["quantity"] == "clean_accuracy" for row in rows):
         found["clean"] = {"quantity": "clean_accuracy"}
@@ -44,7 +45,11 @@ def columns(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
         here = [row for row in rows if row["quantity"] == quantity and row.get("attack") == name]
         epsilon = _shown([row["epsilon"] for row in here])
         if epsilon is not None:
-            found[f"{label} {epsilon:g}"] = {"quantity": quantity, "attack": name, "epsilon": epsilon}
+            found[f"{label}, {'sd' if name == 'noise' else 'ε'} = {epsilon:g}"] = {
+                "quantity": quantity,
+                "attack": name,
+                "epsilon": epsilon,
+            }
     for layer in dict.fromkeys(row["layer"] for row in rows if row["quantity"] == "alpha"):
         found[f"α {layer}"] = {"quantity": "alpha", "layer": layer}
     if any(row["quantity"] == "jacobian_norm" and row["layer"] == "outputs" for row in rows):
@@ -55,16 +60,14 @@ def columns(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
 def show(found: Sequence[Record], title: str, console: Console) -> None:
     """Print the table of these records."""
     rows = summarised(found)
-    wanted = columns(rows)
+    wanted = headings(rows)
     arms = list(dict.fromkeys(row.get("arm", "") for row in rows))
     lines = []
-    for arm in arms:
-        cells = []
-        for says in wanted.values():
-            here = [row for row in rows if row.get("arm") == arm and all(row.get(k) == v for k, v in says.items())]
-            cells.append(_cell(here[0]) if here else "–")
-        lines.append((str(arm), *cells))
-    screen.table(title, ("arm", *wanted), lines, console)
+    for heading, says in wanted.items():
+        found_rows = [row for row in rows if all(row.get(k) == v for k, v in says.items())]
+        by_arm = {row.get("arm"): _cell(row) for row in found_rows}
+        lines.append((heading, *(by_arm.get(arm, "–") for arm in arms)))
+    screen.table(title, ("", *map(str, arms)), lines, console)
     seeds = max((row.get("seeds", 1) for row in rows), default=1)
     console.print(
         f"Mean and 95 % interval over {seeds} seeds." if seeds > 1 else "One seed: no interval over seeds.", style="dim"

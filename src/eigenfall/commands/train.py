@@ -8,8 +8,7 @@ from eigenfall import parts
 from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
-from eigenfall.commands.summary import show, summarised
-from eigenfall.records import load
+from eigenfall.commands.summary import gathered, show, summarised
 from eigenfall.runs import Run, execute_all
 from eigenfall.training import Training
 
@@ -101,12 +100,17 @@ def default_workers(device: str = "cpu") -> int:
 def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -> list[Path]:
     """Execute runs under progress, print their table, write their rows; a failed run makes the command fail."""
     finished, failed = screen.followed(execute_all(runs, output, workers), len(runs))
-    found = [load(path) for path in finished]
+    found = gathered(finished)
     if found:
         console = screen.printing(json)
-        show(found, title, console)
+        if len(found) == 1:
+            console.print(str(found[0].measurement), markup=False, soft_wrap=True)
+        else:
+            show(found, title, console)
         console.print(f"Records: {output.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*(row for record in found for row in record.measurement.rows), *summarised(found)], json)
     if failed:
-        raise ValueError("\n".join(f"{event.name}: {event.error}" for event in failed))
+        raise ValueError(
+            "\n".join(f"{event.name}: {event.error}" if len(runs) > 1 else event.error for event in failed)
+        )
     return finished

@@ -171,7 +171,13 @@ def demo_runs(seeds: int = 3) -> list[Run]:
             architecture=MLP(widths=(64, 64, 64)),
             penalties=penalties,
             training=Training(
-                optimiser="adam", amsgrad=True, learning_rate=1e-3, batch_size=128, steps=1500, last_batch="drop"
+                optimiser="adam",
+                amsgrad=True,
+                learning_rate=1e-3,
+                batch_size=128,
+                epochs=None,
+                steps=1500,
+                last_batch="drop",
             ),
             plan=Plan(
                 epsilons=(0.02, 0.05, 0.1, 0.15, 0.2), noise=(0.1, 0.2, 0.3, 0.5), attacked_inputs=None, seed=seed
