@@ -38,10 +38,10 @@ class _ProjectedVariances(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient: Tensor, _: Tensor) -> tuple[Tensor, None]:
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
         # the columns of P sum to zero, so the mean's own dependence on H drops out
         projected, basis = ctx.saved_tensors
-        return (projected * (gradient * (2 / (len(projected) - 1)))) @ basis.T, None
+        return (projected * (gradients[0] * (2 / (len(projected) - 1)))) @ basis.T, None
 
 
 def projected_variances(

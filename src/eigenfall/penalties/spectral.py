@@ -210,7 +210,7 @@ class Spectral:
         """
         need(len(forward_pass.inputs) >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
         checking = self.refresh == "auto" and (state.age + 1) % state.check_every == 0
-        total, per_layer, logged, tails = 0.0, {}, {"age": torch.tensor(float(state.age))}, []
+        terms, per_layer, logged, tails = [], {}, {"age": torch.tensor(float(state.age))}, []
         anchors, averaged = dict(state.anchor), dict(state.covariance)
         for place, (name, values) in enumerate(self._views(forward_pass)):
             tau, basis = _of(self.tau, place), state.basis[name]
@@ -227,7 +227,7 @@ class Spectral:
                         eigenvalues = eigenvalues.sort(descending=True).values
                 anchors[name] = torch.lerp(eigenvalues[tau].detach(), state.anchor[name], self.memory)
                 excess = self._excess(eigenvalues, place, values.shape[1], anchors[name])
-            total = total + _of(self.strength, place) * excess
+            terms.append(_of(self.strength, place) * excess)
             per_layer[name] = excess.detach()
             logged[f"{name}/alpha_along_basis"] = law.exponent(eigenvalues, tau)
             if state.age == 0:
@@ -237,7 +237,7 @@ class Spectral:
         stale = len(tails) > 0 and bool(torch.stack(tails).max() > state.level)
         age = state.age + 1
         after = replace(state, anchor=anchors, covariance=averaged, age=age, due=self._due(age, stale))
-        return Penalty(total=total, per_layer=per_layer, logged=logged, state=after)
+        return Penalty(total=torch.stack(terms).sum(), per_layer=per_layer, logged=logged, state=after)
 
     def refreshed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """A new basis, and how stale the old one was.
@@ -341,7 +341,7 @@ class Spectral:
             )
         eigenvalues, covariance = law.current_eigenvalues(values, state.covariance.get(name), self.memory)
         ranks = state.basis[name].shape[1]
-        if name not in state.covariance:
+        if covariance is None or name not in state.covariance:
             return eigenvalues[: min(ranks, samples - 1)], {}
         return eigenvalues[:ranks], {name: covariance}
 
