@@ -80,7 +80,8 @@ def _spectra(found: Mapping[str, Responses], plan: Plan) -> Generator[Stage, Non
             )
         else:
             fits[layer] = plan.fit(spectra[layer])
-        rows += of_spectrum(spectra[layer], fits[layer], layer, parts.semantics("fits", plan.fit))
+        named = parts.semantics("fits", plan.fit), parts.spell(plan.fit)
+        rows += of_spectrum(spectra[layer], fits[layer], layer, *named)
         notices += [f"{layer}: {notice}" for notice in fits[layer].notices]
         notices += [f"{layer}: {count} {what} left out." for what, count in responses.dropped.items()]
     return {"spectra": spectra, "fits": fits, "rows": rows, "notices": notices}

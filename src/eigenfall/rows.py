@@ -27,8 +27,10 @@ def row(quantity: str, value: float | Estimate, **about: Any) -> Row:
     }
 
 
-def of_spectrum(spectrum: Spectrum, fit: SpectrumFit, layer: str, semantics: str = "default") -> Iterator[Row]:
-    """Exponent, dimension and straightness of one layer."""
+def of_spectrum(
+    spectrum: Spectrum, fit: SpectrumFit, layer: str, semantics: str = "default", method: str = ""
+) -> Iterator[Row]:
+    """Exponent, dimension and straightness of one layer; `method` is the fit in the grammar."""
     about: dict[str, Any] = {
         "layer": layer,
         "estimator": spectrum.estimator,
@@ -38,7 +40,7 @@ def of_spectrum(spectrum: Spectrum, fit: SpectrumFit, layer: str, semantics: str
         "repeats": spectrum.repeats,
     }
     window = {
-        "method": fit.method,
+        "method": method or fit.method,
         "semantics": semantics,
         "first_rank": fit.used[0],
         "last_rank": fit.used[1],

@@ -242,11 +242,11 @@ def execute(run: Run, root: Path) -> Running:
     if before is not None:
         yield Event(name, "finished", record=before, again=True)
         return
-    weights, history = None, ()
+    weights, history, classes = None, (), None
     if run.recording is not None:
         measurement = yield from _relayed(run, measuring_responses(responses, run.plan))
     else:
-        model = built(run, examples)
+        model, classes = built(run, examples), examples.classes
         if run.verb == "train":
             history = yield from _trained(run, model, examples, root, key)
         stimuli = getattr(examples, run.stimuli).inputs
@@ -266,7 +266,9 @@ def execute(run: Run, root: Path) -> Running:
         rows=with_context([*measurement.rows, *stale], context),
         notices=(*measurement.notices, *notices),
     )
-    record = records.save(root, {**settings, "device": run.device}, measurement, weights, history, parts_of(run))
+    record = records.save(
+        root, {**settings, "device": run.device, "classes": classes}, measurement, weights, history, parts_of(run)
+    )
     yield Event(name, "finished", record=record.path)
 
 

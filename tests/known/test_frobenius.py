@@ -164,7 +164,7 @@ def test_scale_is_the_spread_of_the_layer_about_its_mean(smooth):
     with torch.no_grad():
         values = smooth[:2](inputs(20))
     assert found.scale == pytest.approx(float((values - values.mean(0)).square().mean().sqrt()), rel=1e-12)
-    assert (found.quantity, found.layer, found.method) == ("jacobian_norm", "1", "frobenius")
+    assert (found.quantity, found.layer, found.method) == ("jacobian_norm", "1", "frobenius, exact")
 
 
 def test_multiplying_a_layer_moves_norm_and_scale_alike(smooth):
@@ -211,6 +211,15 @@ def test_a_layer_that_is_constant_has_norm_and_scale_zero():
     found = Frobenius()(model, inputs(), "outputs", seeded(0))
     assert (found.values == 0).all()
     assert found.scale == 0
+
+
+@pytest.mark.parametrize("values, projections", [(256, None), (257, 32)])
+def test_by_default_wide_layers_are_projected_and_the_others_exact(values, projections):
+    model = built(nn.Linear(6, values))
+    found = Frobenius()(model, inputs(), "outputs", seeded(0))
+    told = "frobenius, exact" if projections is None else "frobenius, 32 projections"
+    assert found.method == told
+    assert_close(found.values, norms(model, inputs(), projections=projections))
 
 
 # ---------------------------------------------------------------------------- refusals

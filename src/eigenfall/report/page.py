@@ -12,7 +12,6 @@ from eigenfall.report import pictures, tables, words
 from eigenfall.report.arms import Arm
 from eigenfall.types import Record
 
-_CLASSES = {"digits": 10, "mnist": 10, "fashion_mnist": 10, "cifar10": 10}
 _IDENTITY = ("arm", "seed", "hash", "name")
 
 
@@ -83,13 +82,8 @@ def guess(found: Sequence[Arm]) -> float | None:
     """Accuracy of guessing: one over the number of classes, if the records hold it; else `None`."""
     for arm in found:
         for record in arm.records:
-            for row in record.measurement.rows:
-                if row.get("quantity") in ("guessing_accuracy", "chance_accuracy"):
-                    return float(row["value"])
-            data = str(record.run.get("data", "")).partition(":")[0]
-            classes = record.run.get("classes", _CLASSES.get(data))
-            if classes:
-                return 1 / int(classes)
+            if record.run.get("classes"):
+                return 1 / int(record.run["classes"])
     return None
 
 

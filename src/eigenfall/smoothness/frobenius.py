@@ -22,12 +22,16 @@ from eigenfall.layers import hidden_of, left_as_found
 from eigenfall.types import Smoothness
 
 
+EXACT_VALUES, AUTO_PROJECTIONS = 256, 32
+
+
 @dataclass(frozen=True)
 class Frobenius:
     """‖J‖_F per input, exact or by random projections.
 
     Attributes:
-        projections: how many random projections per input; `none`: exact.
+        projections: how many random projections per input; `none`: exact; "auto": exact for layers of up to 256 values,
+            32 projections for wider ones.
         distribution: what projections are drawn from: "signs" has the least variance, "gaussian", or "sphere" (of
             radius √K).
         memory: what the passes may hold at once, in GB; how many inputs go through together follows from it.
@@ -35,19 +39,19 @@ class Frobenius:
     """
 
     cite: ClassVar[str] = "hoffman2019"
-    projections: int | None = None
+    projections: int | Literal["auto"] | None = "auto"
     distribution: Literal["signs", "gaussian", "sphere"] = "signs"
     memory: float = 1.0
     chunk_size: int | None = None
 
     def __post_init__(self) -> None:
         need(
-            (self.projections is None or self.projections >= 1)
+            (self.projections in (None, "auto") or self.projections >= 1)
             and self.memory > 0
             and (self.chunk_size is None or self.chunk_size >= 1),
             expected="at least one projection, one input at a time and some memory",
             got=f"projections={self.projections}, chunk_size={self.chunk_size}, memory={self.memory}",
-            remedy="Leave projections out for the exact norm.",
+            remedy="Use projections=none for the exact norm.",
         )
 
     def __call__(
@@ -84,19 +88,28 @@ class Frobenius:
             got=f"NaN or infinity at {int((~torch.isfinite(norms)).sum())} of {len(norms)} inputs",
             remedy="Look for diverged weights, or inputs that are not finite.",
         )
-        return Smoothness("jacobian_norm", layer, norms.cpu(), spread.root_mean_square, method="frobenius")
+        projections = self.projections_for(values.shape[1])
+        method = "frobenius, exact" if projections is None else f"frobenius, {projections} projections"
+        return Smoothness("jacobian_norm", layer, norms.cpu(), spread.root_mean_square, method=method)
 
     def _cotangents(self, values: Float[Tensor, "some values"], generator: torch.Generator) -> Iterator[Tensor]:
         """What is pulled back, one `(some, values)` after the other; their squares are summed."""
-        if self.projections is None:
+        projections = self.projections_for(values.shape[1])
+        if projections is None:
             for column in range(values.shape[1]):
                 one = torch.zeros_like(values)
                 one[:, column] = 1
                 yield one
             return
-        shape = (self.projections, values.shape[1])
+        shape = (projections, values.shape[1])
         drawn = torch.stack([_draw(shape, self.distribution, generator) for _ in values], dim=1)
-        yield from drawn.to(values) / math.sqrt(self.projections)
+        yield from drawn.to(values) / math.sqrt(projections)
+
+    def projections_for(self, values: int) -> int | None:
+        """How many projections a layer of so many values gets; `None`: it is exact."""
+        if self.projections == "auto":
+            return None if values <= EXACT_VALUES else AUTO_PROJECTIONS
+        return self.projections
 
 
 def _draw(
