@@ -5,6 +5,7 @@ Each command is a function of plain types in `eigenfall.commands`, imported when
 
 import errno
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -79,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(command: str, given: list[str]) -> int:
     from eigenfall.check import one_of
 
+    if (here := os.getcwd()) not in sys.path:
+        sys.path.append(here)  # package.module:name may lie in the user's folder
     try:
         one_of(command, COMMANDS, "command")
         import tyro

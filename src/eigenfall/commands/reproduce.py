@@ -53,7 +53,7 @@ def reproduce(
         show(found, "Small scale, MNIST", console)
         page = write(found, output / "report.html", "Nassar et al. 2020 at small scale, MNIST", command_line())
         console.print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
-    judged = [_held(band, means) for band in nassar2020.BANDS if band.of(means) is not None]
+    judged = [held(band, means) for band in nassar2020.BANDS if band.of(means) is not None]
     screen.table(
         "Held against the bands",
         ("arm", "number", "ours (95 % over seeds)", "band", "verdict"),
@@ -69,7 +69,7 @@ def reproduce(
         ],
         console,
     )
-    order = _order(means)
+    order = ordered(means)
     if order is not None:
         console.print(f"Order {' > '.join(nassar2020.ORDER)}: {order['verdict']}", markup=False)
         judged.append(order)
@@ -80,14 +80,15 @@ def reproduce(
         raise ValueError("\n".join(problems))
 
 
-def _held(band: nassar2020.Band, means: tuple[Row, ...]) -> Row:
+def held(band: nassar2020.Band, means: tuple[Row, ...]) -> Row:
+    """A band's number beside its band, with the verdict."""
     found = band.of(means)
     verdict = "HOLDS" if band.low <= found["value"] <= band.high else "FAILS"
     told = {"claim": band.name, "published_low": band.low, "published_high": band.high, "verdict": verdict}
     return {**found, **told}
 
 
-def _order(means: tuple[Row, ...]) -> Row | None:
+def ordered(means: tuple[Row, ...]) -> Row | None:
     """Whether the arms stand in their order at ε = .05; `None` if one is missing."""
     bands = {band.arm: band for band in nassar2020.BANDS if ("epsilon", 0.05) in band.says}
     found = [bands[arm].of(means) for arm in nassar2020.ORDER]
