@@ -150,7 +150,7 @@ def attacked_by_pgd(model, inputs, targets, epsilon, step, steps):
 
 
 def linear_distance(weights, bias, one, target, norm, bounds=None):
-    """How far a linear classifier's nearest error lies from one input, by bisection over the radius if there is a box."""
+    """How far a linear classifier's nearest error lies from one input; in a box, by bisection over the radius."""
     best = math.inf
     logits = [sum(float(w) * float(x) for w, x in zip(row, one)) + float(b) for row, b in zip(weights, bias)]
     for other in range(len(bias)):

@@ -94,7 +94,7 @@ def ascent(
 
 def is_zero(gradient: Float[Tensor, "batch ..."]) -> Bool[Tensor, " batch"]:
     """Whether an input's gradient is exactly zero everywhere."""
-    return gradient.flatten(1).abs().amax(1) == 0
+    return gradient.flatten(1).abs().sum(1) == 0
 
 
 def steepest(gradient: Float[Tensor, "batch ..."], norm: str) -> Float[Tensor, "batch ..."]:

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from itertools import pairwise
 
 import naive
 import nets
@@ -182,8 +183,8 @@ def test_each_input_keeps_its_own_start():
         found.append(wrong(model, called(attack, model, inputs, targets, LINF, 0.5).inputs, targets))
     counts = [int(broken.sum()) for broken in found]
     assert counts[0] == 0
-    assert all((later | ~earlier).all() for earlier, later in zip(found, found[1:]))  # never lost again
-    assert sum(later > earlier for earlier, later in zip(counts, counts[1:])) >= 5  # won by different starts
+    assert all((later | ~earlier).all() for earlier, later in pairwise(found))  # never lost again
+    assert sum(later > earlier for earlier, later in pairwise(counts)) >= 5  # won by different starts
 
 
 @pytest.mark.parametrize("stop", [True, False])

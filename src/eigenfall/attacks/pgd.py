@@ -181,8 +181,8 @@ class PGD:
                 drawn = torch.Generator(inputs.device).manual_seed(seed + count)
                 random = torch.randn(whole, generator=drawn, device=inputs.device)[places].to(gradient)
                 gradient = torch.where(_rows(flat, gradient), random, gradient)
-            ahead = per_input(step, inputs) * steepest(gradient, threat.norm)
-            at = threat.project(at + ahead, inputs, epsilon)
+            ahead = steepest(gradient, threat.norm).mul_(per_input(step, inputs))
+            at = threat.project(ahead.add_(at), inputs, epsilon)
         if self.keep == "last" and self.restarts == 1:
             best = at  # nothing to compare it with: the harness judges it
         else:

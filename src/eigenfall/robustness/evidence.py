@@ -157,6 +157,13 @@ def gathering(
         source = torch.Generator().manual_seed(seed)
         return attacking(subject, attacks, some, where, budgets, source, batch_size, block)
 
+    some = Split(examples.inputs[:images], examples.targets[:images])
+    measured: dict[str, float] = {}
+    if bundle.checks:
+        yield Stage("pre-flight", 0, 1)
+        measured = _preflight(model, some, batch_size, seed)
+        if math.isinf(measured["batch_difference"]):  # broken inputs leave the batch: it must run on one
+            return Evidence({}, measured, {"halving": "the model does not take an input alone"})
     headline = {name: bundle.attacks[name] for name in bundle.headline}
     curves = {"headline": (yield from run(model, headline, examples, threat, epsilons))}
     curves |= {name: only(curves["headline"], name) for name in headline}
@@ -169,10 +176,7 @@ def gathering(
             curves[name] = yield from run(model, {name: attack}, examples, threat, epsilons)
     settings = _settings(model, examples, curves["headline"])
     if not bundle.checks:
-        return Evidence(curves, {}, settings)
-    some = Split(examples.inputs[:images], examples.targets[:images])
-    yield Stage("pre-flight", 0, 1)
-    measured = _preflight(model, some, batch_size, seed)
+        return Evidence(curves, measured, settings)
     found, notes = yield from _of_scale(model, some, bundle, headline, threat, run)
     return Evidence(curves, measured | found, settings | notes)
 
