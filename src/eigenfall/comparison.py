@@ -93,6 +93,12 @@ def compare(found: Sequence[Record | str | Path], baseline: str = "", curve: str
     adjusted = holm([entry["p"] for entry in rows])
     few = {arm for arm in arms if sum(name == arm for name, _ in standing) < FEW_SEEDS}
     notices = [f"Fewer than {FEW_SEEDS} seeds: {', '.join(sorted(few))}."] if few else []
+    notices += [
+        f"{record.name}: check {found.check} FAILs, so its accuracy under attack does not stand. {found.finding}"
+        for record in loaded
+        for found in record.measurement.verdicts
+        if found.verdict == "FAIL"
+    ]
     return Comparison(
         baseline,
         len(common),

@@ -209,7 +209,7 @@ def _notices(
     draws: int,
 ) -> Iterator[str]:
     if isinstance(responses, Responses) and responses.sampled_over == "time" and responses.block == 1:
-        yield "WARN: the interval takes successive time points for independent; say with `block` how many are not"
+        yield "WARN: the interval takes successive time points for independent; say with `block` how many are not."
     if refusals:
         no_interval = "" if window else ": no interval"
         yield f"WARN: {len(refusals)} of {draws} half-samples could not be fitted{no_interval}. {refusals[0]}"
@@ -217,5 +217,5 @@ def _notices(
         (first, last), (first_used, last_used) = window, whole.used
         yield (
             f"WARN: the interval comes from half-samples of {drawn:.0f} stimuli, which hold ranks {first}–{last} of "
-            f"{first_used}–{last_used}"
+            f"{first_used}–{last_used}."
         )

@@ -1,5 +1,6 @@
 """Runs held against one another on common images."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from eigenfall.comparison import compare
 from eigenfall.statistics import mcnemar, paired_t, t_interval
-from eigenfall.types import LpBall, Measurement, Record, RobustnessCurve
+from eigenfall.types import LpBall, Measurement, Record, RobustnessCurve, Verdict
 
 
 def record(arm, seed, broken, clean=None, epsilons=(0.1,), inputs="digest", norm="Linf"):
@@ -77,6 +78,16 @@ def test_holm_over_all_that_is_tested():
 
 def test_few_seeds_are_said():
     assert compare([record("a", 0, images(5)), record("b", 0, images(6))]).notices == ("Fewer than 5 seeds: a, b.",)
+
+
+def test_a_failed_check_is_said():
+    broken = record("a", 0, images(5))
+    verdict = Verdict("p3", "outputs are logits", "FAIL", finding="All outputs sum to 1.")
+    measurement = replace(broken.measurement, verdicts=(verdict,))
+    result = compare([replace(broken, measurement=measurement), record("b", 0, images(6))])
+    assert result.notices[-1] == (
+        "a-s0: check p3 FAILs, so its accuracy under attack does not stand. All outputs sum to 1."
+    )
 
 
 def test_it_prints_points_and_p():

@@ -124,8 +124,8 @@ def test_a_shorter_window_of_the_half_samples_is_said():
     assert fit.used == (11, 97)
     assert fit.resampled == (11, 47)
     assert fit.notices == (
-        "window shortened from ranks 11–500 to end at 97",
-        "WARN: the interval comes from half-samples of 50 stimuli, which hold ranks 11–47 of 11–97",
+        "window shortened from ranks 11–500 to end at 97.",
+        "WARN: the interval comes from half-samples of 50 stimuli, which hold ranks 11–47 of 11–97.",
     )
 
 
@@ -175,7 +175,7 @@ def test_no_interval_where_more_than_one_half_sample_in_twenty_is_refused(refuse
 def test_time_points_drawn_singly_are_warned_of():
     values = gaussian(60, 10, seed=6)[None]
     assert interval(Responses(values=values, sampled_over="time"), LeastSquares(1, 8)).notices == (
-        "WARN: the interval takes successive time points for independent; say with `block` how many are not",
+        "WARN: the interval takes successive time points for independent; say with `block` how many are not.",
     )
     assert interval(Responses(values=values, sampled_over="time", block=5), LeastSquares(1, 8)).notices == ()
 

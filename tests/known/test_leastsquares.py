@@ -119,7 +119,7 @@ def test_equals_the_fit_term_by_term(weights):
     fit = LeastSquares(3, 80, weights=weights)(of(values))
     assert fit.alpha == pytest.approx(naive.exponent(values.tolist(), 3, 80, weights == "1/n"), rel=1e-12)
     assert fit.left_out == (41,)
-    assert fit.notices == ("1 of 78 ranks are not positive and were left out",)
+    assert fit.notices == ("1 of 78 ranks are not positive and were left out.",)
 
 
 def test_r2_is_the_squared_correlation_at_a_hundred_log_spaced_ranks():
@@ -143,7 +143,7 @@ def test_misfit_is_the_weighted_root_mean_square_of_residuals():
 def test_a_window_is_shortened_to_two_below_the_numerical_rank():
     fit = LeastSquares(11, 500)(power_law(1.0, 300))
     assert (fit.asked, fit.used) == ((11, 500), (11, 298))
-    assert fit.notices == ("window shortened from ranks 11–500 to end at 298",)
+    assert fit.notices == ("window shortened from ranks 11–500 to end at 298.",)
     padded = of(torch.cat([power_law(1.0, 60).eigenvalues, torch.full((40,), 1e-17, dtype=torch.float64)]))
     assert LeastSquares(11, 500)(padded).used == (11, 58)
     assert LeastSquares(11, 58)(padded).notices == ()
@@ -193,7 +193,7 @@ def test_ranks_that_are_not_positive_are_left_out_and_counted():
     fit = LeastSquares(1, 100)(negative_at([20, 50, 70, 80, 90]))
     assert fit.left_out == (20, 50, 70, 80, 90)
     assert fit.alpha == pytest.approx(1.0, abs=1e-12)
-    assert fit.notices == ("5 of 100 ranks are not positive and were left out",)
+    assert fit.notices == ("5 of 100 ranks are not positive and were left out.",)
 
 
 def test_more_than_five_percent_of_them_are_refused():
@@ -212,7 +212,7 @@ def test_the_papers_preset_folds_negative_values_upward():
     fit = replace(PRESETS["stringer2019"], first_rank=1, last_rank=100)(negative_at(range(5, 100, 3)))
     assert fit.alpha == pytest.approx(1.0, abs=1e-12)
     assert fit.left_out == ()
-    assert fit.notices == ("32 of 100 eigenvalues are negative and were folded upward",)
+    assert fit.notices == ("32 of 100 eigenvalues are negative and were folded upward.",)
 
 
 def test_folding_does_not_invent_a_logarithm_of_zero():

@@ -18,7 +18,7 @@ from eigenfall.runs import built
 from eigenfall.types import GaussianNoise, LpBall, Split
 
 DEFAULT = ("pgd:loss=margin,restarts=2", "pgd:loss=dlr,restarts=2", "pgd:loss=ce_std,restarts=2")
-SHOWN = ("robust_accuracy", "worst_draw_accuracy")
+SHOWN = {"robust_accuracy": "", "noise_accuracy": ", mean of draws", "worst_draw_accuracy": ", worst of draws"}
 
 
 def named(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -75,15 +75,17 @@ def attack(
     curve = screen.watched(
         attacking(model, attacks, some, threat, budgets, torch.Generator().manual_seed(seed), batch_size=batch_size)
     )
-    curves = {name: only(curve, name) for name in attacks} | {"worst": curve}
+    curves = {name: only(curve, name) for name in attacks} | ({"worst": curve} if len(attacks) > 1 else {})
     rows = with_context(
         [of_clean(curve.clean_correct), *(entry for name, each in curves.items() for entry in of_curve(name, each))],
         {"arm": run.arm, "seed": seed, "data": parts.spell(run.data)},
     )
     console = screen.printing(json)
     lines = [
-        (name, *(screen.percent(entry) for entry in rows if entry.get("attack") == name and entry["quantity"] in SHOWN))
+        (f"{name}{says}", *map(screen.percent, here))
         for name in curves
+        for quantity, says in SHOWN.items()
+        if (here := [entry for entry in rows if entry.get("attack") == name and entry["quantity"] == quantity])
     ]
     clean = screen.percent(next(entry for entry in rows if entry["quantity"] == "clean_accuracy"))
     title = f"{run.arm}: clean accuracy {clean}, {len(some)} test images, {norm}, {examples.unit}"

@@ -123,12 +123,12 @@ class LeastSquares:
     def _notices(self, window: Float64[Tensor, " ranks"], last_rank: int, left_out: int) -> tuple[str, ...]:
         notices = []
         if last_rank < self.last_rank:
-            notices.append(f"window shortened from ranks {self.first_rank}–{self.last_rank} to end at {last_rank}")
+            notices.append(f"window shortened from ranks {self.first_rank}–{self.last_rank} to end at {last_rank}.")
         if left_out:
-            notices.append(f"{left_out} of {len(window)} ranks are not positive and were left out")
+            notices.append(f"{left_out} of {len(window)} ranks are not positive and were left out.")
         if self.fold and bool((window < 0).any()):
             notices.append(
-                f"{int((window < 0).sum())} of {len(window)} eigenvalues are negative and were folded upward"
+                f"{int((window < 0).sum())} of {len(window)} eigenvalues are negative and were folded upward."
             )
         return tuple(notices)
 
