@@ -1,7 +1,7 @@
 """What is shown, runs: every page from top to bottom, every example, every link, every name of a file or a field.
 
-A page's commands run at a smaller scale than they are written for (`THRIFT`), and in one process; those of `HEAVY` have
-their flags read and their parts built, but do not run.
+A page's commands run at a smaller scale than they are written for (`THRIFT`, and fewer steps in each attack of the
+preset), and in one process; those of `HEAVY` have their flags read and their parts built, but do not run.
 """
 
 import functools
@@ -13,13 +13,14 @@ import shlex
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tyro
 
-from eigenfall import commands, parts, types
+from eigenfall import commands, parts, presets, types
 from eigenfall.cli import COMMANDS, main
 from eigenfall.penalties.spectral import SpectralState
 
@@ -82,6 +83,9 @@ def reader(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "Agg")
+    quick = presets.PRESETS["quick"]
+    short = {name: replace(part, steps=4) if hasattr(part, "steps") else part for name, part in quick.attacks.items()}
+    monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, attacks=short, search=replace(quick.search, steps=4)))
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:
