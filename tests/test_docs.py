@@ -21,6 +21,7 @@ import pytest
 import tyro
 
 from eigenfall import commands, parts, presets, types
+from eigenfall.bases import Staleness
 from eigenfall.cli import COMMANDS, main
 from eigenfall.penalties.spectral import SpectralState
 
@@ -217,7 +218,7 @@ def test_every_file_that_is_named_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES.get)
 def test_every_field_that_is_named_exists(page):
-    nouns = {**vars(types), "SpectralState": SpectralState}
+    nouns = {**vars(types), "SpectralState": SpectralState, "Staleness": Staleness}
     for noun, field in re.findall(r"`(\w+)\.(\w+)(?:\[\w+\])?`", page.read_text()):
         if isinstance(nouns.get(noun), type):
             assert field in dir(nouns[noun]) or field in nouns[noun].__dataclass_fields__, f"{noun}.{field}"
