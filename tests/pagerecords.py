@@ -155,7 +155,9 @@ def measured(tilt, ridge, seed, name="model"):
         "noise": noisy(weights, images, targets, seed),
     }
     fits = {layer: straight_line(spectrum) for layer, spectrum in spectra.items()}
-    return Measurement(name, spectra, fits, norms, curves, verdicts)
+    own = logits(weights, images).gather(1, targets[:, None])[:, 0]
+    others = logits(weights, images).scatter(1, targets[:, None], -torch.inf).amax(1)
+    return Measurement(name, spectra, fits, norms, curves, verdicts, margins=(own - others).double())
 
 
 def record(arm, seed, measurement, penalties=()):
@@ -169,6 +171,7 @@ def record(arm, seed, measurement, penalties=()):
         "training": {"first_layer": "random", "readout": "ridge"},
         "measurement": {"window": "5/40"},
         "device": "cpu",
+        "classes": 10,
         "hash": f"{arm}-{seed}",
     }
     versions = {"eigenfall": "0.1.0", "torch": torch.__version__}

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
 from eigenfall.layers import OUTPUTS, View, device_of, hidden_of, left_as_found, need_layers, view
-from eigenfall.types import Responses, Split, Task
+from eigenfall.objectives import margin
+from eigenfall.types import Responses, Split
 
 Inputs = Tensor | np.ndarray | Iterable[Any]
 """A tensor or array `(inputs, ...)`, or batches that can be iterated again: of inputs, or of (inputs, targets)."""
@@ -145,10 +146,15 @@ def _chunks(model: nn.Module, inputs: Inputs, layer: str, how: View, batch_size:
         yield _hidden(model, batch, [layer], how)[layer][None]
 
 
-def accuracy(model: nn.Module, examples: Split, batch_size: int = 256) -> Bool[Tensor, " inputs"]:
-    """Whether each example is classified correctly in eval mode; a tie is an error."""
-    device, kind, correct = device_of(model), _float_of(model), []
+def margins(model: nn.Module, examples: Split, batch_size: int = 256) -> Float64[Tensor, " inputs"]:
+    """Target's logit less the largest other for each example, in eval mode; positive if correct, zero at a tie."""
+    device, kind, found = device_of(model), _float_of(model), []
     with left_as_found(model), torch.no_grad():
         for inputs, targets in zip(examples.inputs.split(batch_size), examples.targets.split(batch_size)):
-            correct.append(Task().correct(model(inputs.to(device, kind)), targets.to(device)))
-    return torch.cat(correct).cpu()
+            found.append(margin(model(inputs.to(device, kind)).double(), targets.to(device)))
+    return torch.cat(found).cpu()
+
+
+def accuracy(model: nn.Module, examples: Split, batch_size: int = 256) -> Bool[Tensor, " inputs"]:
+    """Whether each example is classified correctly in eval mode; a tie is an error."""
+    return margins(model, examples, batch_size) > 0

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eigenfall import parts
-from eigenfall.activations import accuracy, activations
+from eigenfall.activations import activations, margins
 from eigenfall.check import need
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.intervals import half_samples
@@ -136,7 +136,7 @@ def measuring(
     found = yield from _spectra(activations(model, stimuli, layers, plan.view, plan.batch_size), plan)
     rows: list[Row] = list(found["rows"])
     smoothness: dict[str, Smoothness] = {}
-    evidence, verdicts = Evidence(curves={}), ()
+    evidence, verdicts, found_margins = Evidence(curves={}), (), None
     if examples is not None:
         here = Split(examples.inputs.to(device_of(model)), examples.targets.to(device_of(model)))
         some = here.inputs[: plan.smoothness_inputs]
@@ -144,7 +144,8 @@ def measuring(
             yield Stage(f"Jacobian norm of {layer}", number, len(layers) + 1)
             smoothness[layer] = plan.smoothness(model, some, layer, _seeded(plan.seed))
             rows += of_smoothness(smoothness[layer])
-        rows.append(of_clean(accuracy(model, here, plan.batch_size)))
+        found_margins = margins(model, here, plan.batch_size)
+        rows.append(of_clean(found_margins > 0))
     if examples is not None and plan.preset != "none":
         attacked = Split(here.inputs[: plan.attacked_inputs], here.targets[: plan.attacked_inputs])
         evidence = yield from gathering(
@@ -173,6 +174,7 @@ def measuring(
         verdicts=tuple(verdicts),
         rows=tuple(rows),
         notices=tuple(found["notices"]),
+        margins=found_margins,
     )
 
 

@@ -309,6 +309,13 @@ def drop_checkpoint(root: str | Path, digest: str) -> None:
             shutil.rmtree(_partial(root, digest))
 
 
+def write_weights(root: str | Path, digest: str, weights: Mapping[str, Tensor]) -> Path:
+    """Keep the weights of a run that could not be finished; where they lie."""
+    path = _partial(root, digest) / "last-good.safetensors"
+    write_file(path, safetensors_of(weights))
+    return path
+
+
 def tidy(root: str | Path) -> None:
     """Remove the folder of checkpoints if it is empty; only when no run is under way."""
     with contextlib.suppress(OSError):

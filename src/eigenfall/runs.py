@@ -23,7 +23,7 @@ from eigenfall.layers import device_of
 from eigenfall.measurement import Plan, Stage, measuring, measuring_responses
 from eigenfall.presets import PRESETS
 from eigenfall.rows import row, with_context
-from eigenfall.training import Training, captured_by, reference_of, train
+from eigenfall.training import Diverged, Training, captured_by, reference_of, train
 from eigenfall.types import Examples, Measurement, Row, Split, Step
 
 CHECKPOINT_SECONDS = 5.0
@@ -168,7 +168,7 @@ def _trained(
         model, examples.train, examples.validation, _named(run.penalties), run.training, seed=run.seed, start=start
     )
     last = time.monotonic()
-    for step in steps:
+    for step in _guarded(steps, model, root, key):
         at = step.progress
         if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last:
             history.append({"step": at.step, "epoch": at.epoch, **step.values})
@@ -179,6 +179,15 @@ def _trained(
             records.write_checkpoint(root, key, {**step.snapshot(), "history": json.dumps(history)})
             last = time.monotonic()
     return tuple(history)
+
+
+def _guarded(steps: Iterator[Step], model: nn.Module, root: Path, key: str) -> Iterator[Step]:
+    """The steps; if training diverges, the last good weights are written beside the checkpoint, as the error says."""
+    try:
+        yield from steps
+    except Diverged as reason:
+        path = records.write_weights(root, key, model.state_dict())
+        raise Diverged(f"{reason} They lie in {path}.") from reason
 
 
 def _final_staleness(run: Run, step: Step, examples: Examples) -> dict[str, float]:

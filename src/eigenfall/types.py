@@ -432,7 +432,7 @@ def _check_inputs(perturbed: Tensor, inputs: Tensor, bounds: Bounds | None, name
     )
     if not perturbed.numel():
         return
-    low, high = torch.stack(perturbed.detach().aminmax()).tolist()          # a NaN shows in both
+    low, high = torch.stack(perturbed.detach().aminmax()).tolist()  # a NaN shows in both
     need(
         math.isfinite(low) and math.isfinite(high),
         expected=f"finite perturbed inputs from attack {name!r}",
@@ -470,7 +470,7 @@ class LpBall:
     def project(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon) -> Tensor:
         """Nearest point of the ball, then of the box; epsilon is a number or one per input."""
         radius = per_input(epsilon, inputs)
-        change = perturbed - inputs                                         # ours alone: the rest happens in place
+        change = perturbed - inputs  # ours alone: the rest happens in place
         if self.norm == "Linf":
             change.clamp_(-radius, radius)
         else:
@@ -642,6 +642,7 @@ class Measurement:
         verdicts: of every check, in order.
         rows: every number, tidy.
         notices: what a reader must know, in words.
+        margins: target's logit less the largest other, of each example, `(inputs,)`; positive: right, else wrong.
     """
 
     name: str
@@ -652,6 +653,7 @@ class Measurement:
     verdicts: tuple[Verdict, ...] = ()
     rows: tuple[Row, ...] = ()
     notices: tuple[str, ...] = ()
+    margins: Float64[Tensor, " inputs"] | None = None
 
     def __str__(self) -> str:
         lines = [self.name]

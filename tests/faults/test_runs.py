@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from eigenfall import records
 from eigenfall.architectures.mlp import MLP
@@ -136,3 +137,13 @@ def test_interrupted_it_keeps_what_is_finished(tmp_path):
 def test_a_device_that_is_not_there_is_refused(device, tmp_path):
     (event,) = [event for event in execute_all([replace(RUN, device=device)], tmp_path) if event.error]
     assert "Expected a device that this machine has" in event.error
+
+
+def test_when_training_diverges_the_last_good_weights_are_kept_and_it_is_said_where(tmp_path):
+    wild = replace(RUN, arm="wild", training=Training(optimiser="sgd", learning_rate=1e30, batch_size=64))
+    (event,) = [event for event in execute_all([wild], tmp_path) if event.error]
+    assert event.error.startswith("Expected a finite ")
+    (path,) = tmp_path.glob(".partial/*/last-good.safetensors")
+    assert event.error.endswith(f"They lie in {path}.")
+    assert all(torch.isfinite(value).all() for value in load_file(path).values())
+    assert records.load_all(tmp_path) == []

@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 from torch.utils.data import DataLoader, TensorDataset
 
-from eigenfall.activations import accuracy, activations, batches
+from eigenfall.activations import accuracy, activations, batches, margins
 from eigenfall.spectra.pca import PCA
 from eigenfall.types import Split
 
@@ -147,6 +147,17 @@ def test_accuracy_per_input(mlp):
     mlp.train()
     assert torch.equal(accuracy(mlp, Split(inputs(), targets), 5), truth)
     assert mlp.training
+
+
+def test_margins_are_the_targets_logit_less_the_largest_other(mlp):
+    targets = torch.arange(23) % 4
+    mlp.eval()
+    logits = mlp(inputs()).detach()
+    truth = [
+        float(row[target] - max(value for place, value in enumerate(row) if place != target))
+        for row, target in zip(logits, targets)
+    ]
+    assert_close(margins(mlp, Split(inputs(), targets), 7), torch.tensor(truth, dtype=torch.float64))
 
 
 def test_a_tie_is_an_error():

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 
 from eigenfall import figures
 from eigenfall.figures.robustness import accuracies, kind
+from eigenfall.figures.smoothness import against_margin, margin_correlation
 from eigenfall.figures.spectrum import shown_ranks
 from eigenfall.figures.style import MARKS, PALETTE, plain
 from eigenfall.types import Estimate, GaussianNoise, LpBall, Measurement, RobustnessCurve, Smoothness, Spectrum
@@ -242,3 +243,19 @@ def test_refusals(call, message):
     with pytest.raises(ValueError) as refusal:
         call()
     assert str(refusal.value) == message
+
+
+# ----------------------------------------------------------------- smoothness against margin
+
+
+def test_smoothness_against_margin_draws_bin_medians_and_says_the_rank_correlation():
+    ax = Figure().subplots()
+    margins = numpy.linspace(-1, 3, 100)
+    rising = Smoothness("jacobian_norm", "outputs", torch.from_numpy(numpy.exp(margins)), scale=2.0)
+    against_margin(ax, [rising], [margins], "up", figures.series(0))
+    assert margin_correlation([rising, rising], [margins, -margins]) == pytest.approx(0.0)
+    line = ax.get_lines()[0]
+    bins = margins.reshape(10, 10)
+    assert numpy.allclose(line.get_xdata(), numpy.median(bins, axis=1) / 2)
+    assert numpy.allclose(line.get_ydata(), numpy.median(numpy.exp(bins), axis=1) / 2)
+    assert line.get_label() == "up: Spearman ρ = +1.00"

@@ -276,3 +276,12 @@ def test_no_record_is_refused():
     with pytest.raises(ValueError) as refusal:
         page.html([], "t", "c")
     assert str(refusal.value) == "Expected at least one record, got none. Name a folder that holds finished runs."
+
+
+def test_smoothness_stands_against_the_margin_where_the_records_hold_it(text):
+    assert "‖J‖ of outputs against margin" in text
+    assert "Spearman ρ over inputs: plain " in text
+    without = [
+        replace(record, measurement=replace(record.measurement, margins=None)) for record in pagerecords.records()
+    ]
+    assert "against margin" not in page.html(without, "A title", "eigenfall report runs")

@@ -6,8 +6,10 @@ from typing import Any
 import numpy
 from scipy import stats
 
-from eigenfall.figures.style import INK, Series
+from eigenfall.figures.style import INK, REFERENCE, Series
 from eigenfall.types import Smoothness
+
+BINS = 10
 
 QUANTITIES = {"jacobian_norm": "Frobenius norm of the Jacobian ‖J‖"}
 
@@ -74,3 +76,46 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
     ax.tick_params(axis="y", length=0)
     quantity = QUANTITIES.get(values[0].quantity, values[0].quantity.replace("_", " "))
     ax.set_xlabel(f"{quantity}, {'over the layer’s spread' if relative else 'layer unit per input unit'}")
+
+
+def margin_correlation(values: Sequence[Smoothness], margins: Sequence[numpy.ndarray]) -> float:
+    """Spearman's rank correlation of smoothness and margin over inputs, the mean over seeds."""
+    pairs = zip(values, margins)
+    return float(numpy.mean([stats.spearmanr(m[: len(v.values)], v.values.cpu().numpy()).statistic for v, m in pairs]))
+
+
+def against_margin(
+    ax: Any, values: Sequence[Smoothness], margins: Sequence[numpy.ndarray], label: str, look: Series
+) -> None:
+    """Smoothness of the logits in ten bins of equal count by margin, both over the logits' spread.
+
+    Points are medians of each bin, averaged over seeds; the band holds the quartiles, averaged likewise.
+
+    Args:
+        ax: the axes.
+        values: of the logits, one per seed.
+        margins: of the same inputs, one array per seed.
+        label: name in the legend.
+        look: colour, mark and line.
+    """
+    binned = []
+    for value, margin in zip(values, margins):
+        across, up = margin[: len(value.values)] / value.scale, value.values.cpu().numpy() / value.scale
+        bins = numpy.array_split(numpy.argsort(across), min(BINS, len(across)))
+        binned.append([(numpy.median(across[b]), *numpy.quantile(up[b], (0.25, 0.5, 0.75))) for b in bins])
+    x, low, middle, high = numpy.mean(numpy.array(binned), axis=0).T
+    ax.fill_between(x, low, high, color=look.colour, alpha=0.15, linewidth=0)
+    ax.plot(
+        x,
+        middle,
+        color=look.colour,
+        marker=look.mark,
+        linestyle=look.line,
+        markersize=5,
+        label=f"{label}: Spearman ρ = {margin_correlation(values, margins):+.2f}",
+        gid="series",
+    )
+    ax.axvline(0, color=REFERENCE, linewidth=0.8, linestyle=":", gid="reference")
+    ax.set_yscale("log")
+    ax.set_xlabel("margin, over the logits’ spread; negative: wrong")
+    ax.set_ylabel("‖J‖ of the logits, over their spread")

@@ -170,7 +170,36 @@ def distributions(found: Sequence[Arm]) -> list[Picture]:
                     f"{inputs} inputs; medians {'; '.join(told)}.",
                 )
             )
-    return pictures
+    return [*pictures, *_against_margin(found)]
+
+
+def _against_margin(found: Sequence[Arm]) -> list[Picture]:
+    """Smoothness of the logits against the margin, where the records hold both."""
+    have = [
+        (arm, [one for one in arm.measurements if one.margins is not None and _scaled(one.smoothness.get("outputs"))])
+        for arm in found
+    ]
+    have = [(arm, some) for arm, some in have if some]
+    if not have:
+        return []
+    values = {arm.name: [one.smoothness["outputs"] for one in some] for arm, some in have}
+    margins = {arm.name: [one.margins.numpy() for one in some] for arm, some in have}
+    ranks = {name: smoothness.margin_correlation(values[name], margins[name]) for name in values}
+    told = f"Spearman ρ over inputs: {'; '.join(f'{name} {rank:+.2f}' for name, rank in ranks.items())}."
+
+    def draw(ax: Any) -> None:
+        for arm, _ in have:
+            look = figures.series(arm.order)
+            smoothness.against_margin(ax, values[arm.name], margins[arm.name], plain(arm.name, 16), look)
+        legend(ax)
+
+    caption = "Ten bins of equal count: medians and quartiles over inputs, averaged over seeds. "
+    picture = svg(draw, f"Smoothness of the logits against the margin. {told}")
+    return [Picture("‖J‖ of outputs against margin", picture, caption + told)]
+
+
+def _scaled(value: Any) -> bool:
+    return value is not None and value.scale > 0
 
 
 def curves(found: Sequence[Arm], guess: float | None) -> list[Picture]:
