@@ -44,8 +44,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 digits = load_digits()
-images = torch.tensor(digits.images[:200], dtype=torch.float32) / 16
-classes = torch.tensor(digits.target[:200])
+images = torch.tensor(digits.images[:100], dtype=torch.float32) / 16
+classes = torch.tensor(digits.target[:100])
 
 
 def make_model():
