@@ -24,7 +24,8 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import foolbox
 
-EPSILON, STEP, STEPS, IMAGES, REPEATS = 0.1, 0.01, 40, 128, 20
+EPSILON, STEP, STEPS, REPEATS = 0.1, 0.01, 40, 20
+IMAGES = {"MLP 784-256-256-10": 256, "CNN 8-16": 64}
 ATTACK = PGD(loss="ce", steps=STEPS, step_size=STEP, keep="last", stop_broken=False, zero_step="stay")
 
 
@@ -74,7 +75,7 @@ def main():
     torch.set_num_threads(1)
     found = {}
     for name, model in models().items():
-        inputs = torch.rand(IMAGES, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+        inputs = torch.rand(IMAGES[name], 1, 28, 28, generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
             data = Split(inputs, model(inputs).argmax(1))
         calls = contenders(model, data)
@@ -83,10 +84,10 @@ def main():
             print(f"{name}: the three do not break the same inputs")
             sys.exit(1)
         found[name] = measured(calls)
-    print(f"PGD-{STEPS}, {IMAGES} images, milliseconds of CPU time")
-    print(f"{'':20}" + "".join(f"{name:>12}" for name in ("eigenfall", "bare loop", "foolbox")))
+    print(f"PGD-{STEPS}, milliseconds of CPU time")
+    print(f"{'model, images':30}" + "".join(f"{name:>12}" for name in ("eigenfall", "bare loop", "foolbox")))
     for name, times in found.items():
-        print(f"{name:20}" + "".join(f"{1000 * value:12.1f}" for value in times.values()))
+        print(f"{name + ', ' + str(IMAGES[name]):30}" + "".join(f"{1000 * value:12.1f}" for value in times.values()))
     failed = False
     for name, times in found.items():
         for other, most in (("bare loop", 1.10), ("foolbox", 1.0)):

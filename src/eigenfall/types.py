@@ -106,7 +106,8 @@ class Responses:
 
     def pieces(self) -> Iterator[Tensor]:
         """The responses as three-axis pieces: the whole, or chunk by chunk, each checked for its axes."""
-        for piece in [self.values] if self.values is not None else self.chunks():
+        whole = () if self.values is None else (self.values,)
+        for piece in whole if self.chunks is None else self.chunks():
             need(
                 piece.ndim == 3,
                 expected="responses as (repeats, stimuli, units)",
@@ -399,9 +400,20 @@ Epsilon = float | Tensor
 class Threat(Protocol):
     """What a perturbation may be. `norm` names it in rows; `bounds` and `unit` are the inputs'."""
 
-    norm: str
-    bounds: Bounds | None
-    unit: str
+    @property
+    def norm(self) -> str:
+        """What a perturbation's size is measured in."""
+        ...
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Lowest and highest value of an input."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What one unit of an input is."""
+        ...
 
     def project(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon) -> Tensor:
         """Nearest perturbed inputs that the threat allows."""

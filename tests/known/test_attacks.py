@@ -251,13 +251,17 @@ def test_any_number_of_classes(classes, loss):
 @pytest.mark.parametrize("bounds", [(-2.0, 3.0), None])
 @pytest.mark.parametrize("attack", [FGSM(), PGD(restarts=2), Noise()], ids=["fgsm", "pgd", "noise"])
 def test_bounds_are_the_threats(bounds, attack):
-    model, inputs = nn.Linear(5, 3), 5 * torch.rand(40, 5, generator=seeded()) - 2
-    targets = torch.arange(40) % 3
+    inputs, targets = 5 * torch.rand(40, 5, generator=seeded()) - 2, torch.arange(40) % 3
+    model = nn.Linear(5, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.randn(3, 5, generator=seeded(1)))
+        model.bias.zero_()
     for norm in ("Linf", "L2"):
         threat = LpBall(norm, bounds)
         found = called(attack, model, inputs, targets, threat, 2.0).inputs
         threat.check(found, inputs, 2.0, "test")
-        assert (found.min() < -2) == (bounds is None)
+        assert bounds is None or -2 <= float(found.min()) <= float(found.max()) <= 3
+        assert bounds is not None or float(found.min()) < -2
 
 
 # ------------------------------------------------------------------------------------- draws

@@ -127,7 +127,7 @@ class PGD:
     def _step(self, epsilon: Epsilon) -> tuple[Epsilon, float]:
         """Length of a step, and how many radii all steps of a start can cover."""
         if self.step_size is not None:
-            step = epsilon * 0 + self.step_size
+            step = epsilon * 0.0 + self.step_size
         else:
             step = epsilon * (2.5 / self.steps if self.step_share is None else self.step_share)
         if isinstance(step, Tensor):
@@ -181,8 +181,9 @@ class PGD:
                 drawn = torch.Generator(inputs.device).manual_seed(seed + count)
                 random = torch.randn(whole, generator=drawn, device=inputs.device)[places].to(gradient)
                 gradient = torch.where(_rows(flat, gradient), random, gradient)
-            ahead = steepest(gradient, threat.norm).mul_(per_input(step, inputs))
-            at = threat.project(ahead.add_(at), inputs, epsilon)
+            ahead = steepest(gradient, threat.norm).mul_(per_input(step, inputs)).add_(at)
+            at = threat.project(ahead, inputs, epsilon)
+            del gradient, ahead  # so that the next pass writes where these stood
         if self.keep == "last" and self.restarts == 1:
             best = at  # nothing to compare it with: the harness judges it
         else:

@@ -33,7 +33,7 @@ class WorstCase:
             return Verdict(self.letter, self.title, "FAIL", 0.0, limit, "There is no headline curve.")
         inputs = curve.broken.shape[2]
         settings = [
-            dict(piece.partition("=")[::2] for piece in text.partition(":")[2].split(","))
+            {name: value for name, _, value in (piece.partition("=") for piece in text.partition(":")[2].split(","))}
             for text in curve.attacks.values()
         ]
         missing = [

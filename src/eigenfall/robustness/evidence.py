@@ -50,10 +50,25 @@ ORDER = {
 class Bundle(Protocol):
     """What is gathered for; see `presets`."""
 
-    attacks: Mapping[str, Any]
-    headline: tuple[str, ...]
-    search: Any
-    checks: tuple[Any, ...]
+    @property
+    def attacks(self) -> Mapping[str, Any]:
+        """By the name under which each is shown."""
+        ...
+
+    @property
+    def headline(self) -> tuple[str, ...]:
+        """Which of them make the headline."""
+        ...
+
+    @property
+    def search(self) -> Any:
+        """The attack that looks for the halving epsilon."""
+        ...
+
+    @property
+    def checks(self) -> tuple[Any, ...]:
+        """What judges it."""
+        ...
 
 
 Run = Callable[[nn.Module, Mapping[str, Any], Split, Threat, Sequence[float]], Generator[Stage, None, RobustnessCurve]]
@@ -282,16 +297,10 @@ def _of_scale(
     found["raw_ce_gap"] = float(gaps.max())
     try:
         twin = copy.deepcopy(model).double()
-        gained = []
-        for column, epsilon in enumerate(budgets):
-            left = ~broken[column]
-            if left.any():
-                chosen = left.to(examples.inputs.device)
-                some = Split(examples.inputs[chosen].double(), examples.targets[chosen])
-                stages = run(twin, headline, some, threat, (epsilon,))
-                again = yield from _at("float64", stages)
-                gained.append(int((again.broken.any(0)[0] & again.clean_correct).sum()))
-        return found | {"float64_gained": float(max(gained, default=0))}, {}
+        precise = Split(examples.inputs.double(), examples.targets)  # all of them: the starts are the same
+        again = yield from _at("float64", run(twin, headline, precise, threat, budgets))
+        gained = again.broken.any(0) & again.clean_correct & ~broken
+        return found | {"float64_gained": float(gained.sum(1).max())}, {}
     except (RuntimeError, TypeError) as reason:
         return found, {"float64": f"the model does not run in float64: {reason}"}
 

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float64
 from torch import Tensor, nn
 
-from eigenfall.check import need
+from eigenfall.check import given, need
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.objectives import Batched, margin
 from eigenfall.parts import spell
@@ -135,14 +135,15 @@ def flip_epsilon(curve: RobustnessCurve) -> Float64[Tensor, " inputs"]:
 
     The probability is made monotone in epsilon (running maximum from the clean answer at 0), then interpolated.
     """
+    chance = curve.flip_probability
     need(
-        curve.flip_probability is not None,
+        chance is not None,
         expected="a curve of repeated noise",
         got=f"one of {', '.join(curve.attacks)}",
         remedy="Use the attack `noise` with draws=100.",
     )
     start = (~curve.clean_correct).double()[None]
-    chances = torch.cat((start, curve.flip_probability.amax(0))).cummax(0).values
+    chances = torch.cat((start, chance.amax(0))).cummax(0).values
     budgets = torch.tensor((0.0, *curve.epsilons), dtype=torch.float64)
     after = (chances < 0.5).sum(0)
     upper = after.clamp(1, len(budgets) - 1)
@@ -205,6 +206,7 @@ def _judged(
         flips = torch.zeros(len(inputs), dtype=torch.float64, device=device)
         zero = torch.zeros(len(inputs), dtype=torch.bool, device=device)
         nearest, nearest_l2 = (torch.full_like(flips, math.inf) for _ in range(2))
+        reach, passes = math.inf, 0
         for draw in range(draws):
             seed = _seed(*seeds, draw)
             with left_as_found(model, seed=seed):
@@ -214,14 +216,16 @@ def _judged(
                 threat.check(proposal.inputs, inputs, epsilon, name)
                 moved = proposal.inputs.detach()
                 wrong = ~_correct(model, moved, targets, batch_size, where.start)
+            reach, passes = min(reach, proposal.reach), passes + proposal.passes
             flips += wrong.double()
             zero |= proposal.zero_gradients
+            reach, passes = min(reach, proposal.reach), passes + proposal.passes
             if wrong.any():
                 moved, still = moved[wrong], inputs[wrong]
                 size = threat.size(moved, still)
                 size = size.clamp_max(epsilon) if threat.norm != "gaussian" else size
                 nearest[wrong] = nearest[wrong].minimum(size)
-                length = (moved.double() - still.double()).flatten(1).square().sum(1).sqrt()
+                length = torch.linalg.vector_norm((moved - still).flatten(1), dim=1, dtype=torch.float64)
                 length = length.clamp_max(epsilon) if threat.norm == "L2" else length
                 nearest_l2[wrong] = nearest_l2[wrong].minimum(length)
         return _Judged(
@@ -230,8 +234,8 @@ def _judged(
             zero=zero.cpu(),
             distances=nearest.cpu(),
             distances_l2=nearest_l2.cpu(),
-            reach=proposal.reach,
-            passes=proposal.passes * draws,
+            reach=reach,
+            passes=passes,
         )
 
 
@@ -288,14 +292,14 @@ def _clean(
 
 
 def _need_inside(inputs: Tensor, threat: Threat) -> None:
+    low, high = torch.stack(inputs.aminmax()).tolist()  # a NaN shows in both
     need(
-        bool(torch.isfinite(inputs).all()),
+        math.isfinite(low) and math.isfinite(high),
         expected="finite inputs",
         got="NaN or infinity",
         remedy="Leave out the inputs that are not complete.",
     )
     if threat.bounds is not None:
-        low, high = float(inputs.min()), float(inputs.max())
         need(
             threat.bounds[0] <= low and high <= threat.bounds[1],
             expected=f"inputs inside {threat.bounds}",
