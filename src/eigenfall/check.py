@@ -2,12 +2,22 @@
 
 import difflib
 from collections.abc import Iterable
+from typing import TypeVar
+
+Given = TypeVar("Given")
 
 
 def need(held: bool, expected: str, got: str, remedy: str) -> None:
     """Raise `ValueError` in the house form, unless `held`."""
     if not held:
         raise ValueError(f"Expected {expected}, got {got}. {remedy}")
+
+
+def given(value: Given | None, expected: str, got: str, remedy: str) -> Given:
+    """The value; `None` is refused in the house form."""
+    if value is None:
+        raise ValueError(f"Expected {expected}, got {got}. {remedy}")
+    return value
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

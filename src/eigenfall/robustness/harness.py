@@ -135,9 +135,8 @@ def flip_epsilon(curve: RobustnessCurve) -> Float64[Tensor, " inputs"]:
 
     The probability is made monotone in epsilon (running maximum from the clean answer at 0), then interpolated.
     """
-    chance = curve.flip_probability
-    need(
-        chance is not None,
+    chance = given(
+        curve.flip_probability,
         expected="a curve of repeated noise",
         got=f"one of {', '.join(curve.attacks)}",
         remedy="Use the attack `noise` with draws=100.",
@@ -216,7 +215,6 @@ def _judged(
                 threat.check(proposal.inputs, inputs, epsilon, name)
                 moved = proposal.inputs.detach()
                 wrong = ~_correct(model, moved, targets, batch_size, where.start)
-            reach, passes = min(reach, proposal.reach), passes + proposal.passes
             flips += wrong.double()
             zero |= proposal.zero_gradients
             reach, passes = min(reach, proposal.reach), passes + proposal.passes
