@@ -24,7 +24,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import foolbox
 
-EPSILON, STEP, STEPS, REPEATS = 0.1, 0.01, 40, 20
+EPSILON, STEP, STEPS, REPEATS = 0.1, 0.01, 40, 40
 IMAGES = {"MLP 784-256-256-10": 256, "CNN 8-16": 64}
 ATTACK = PGD(loss="ce", steps=STEPS, step_size=STEP, keep="last", stop_broken=False, zero_step="stay")
 
