@@ -29,6 +29,9 @@ class Normalise(nn.Module):
         sd: `(1, channels, 1, 1)`, a buffer.
     """
 
+    mean: Tensor
+    sd: Tensor
+
     def __init__(self, mean: Float[Tensor, " channels"], sd: Float[Tensor, " channels"]) -> None:
         super().__init__()
         self.register_buffer("mean", mean.reshape(1, -1, 1, 1))

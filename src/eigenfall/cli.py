@@ -61,7 +61,7 @@ def _sentence(reason: OSError) -> str:
         errno.ENOENT: (f"Expected a file or folder{where}, got none.", "Look at the path."),
     }
     return " ".join(
-        told.get(reason.errno, (f"Expected to read or write{where}, got: {reason.strerror or reason}.", ""))
+        told.get(reason.errno or 0, (f"Expected to read or write{where}, got: {reason.strerror or reason}.", ""))
     )
 
 

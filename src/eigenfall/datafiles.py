@@ -5,6 +5,7 @@ there. Every file is compared with its SHA-256 before a byte of it is used, so t
 Nothing is ever unpacked to disk: archives are read where they lie.
 """
 
+import errno
 import hashlib
 import lzma
 import os
@@ -160,11 +161,19 @@ def _remedy(name: str, held: Held) -> str:
     return f"Run {again}." if held.place == "cache" else f"Put the official file there, or delete it and run {again}."
 
 
+def _path(held: Held) -> Path:
+    """Where a file lies; it may be gone since it was looked for."""
+    if held.path is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), held.file)
+    return held.path
+
+
 def _checked(name: str, held: Held) -> bytes:
     """Bytes of a file, unpacked if it lies there as .xz, once they have passed their checksum."""
     try:
-        data = held.path.read_bytes()
-        if held.path.suffix == ".xz":
+        path = _path(held)
+        data = path.read_bytes()
+        if path.suffix == ".xz":
             data = lzma.decompress(data)
     except (lzma.LZMAError, EOFError) as reason:
         raise ValueError(f"Expected a whole .xz file at {held.path}, got {reason}. {_remedy(name, held)}") from reason
@@ -181,7 +190,7 @@ def _unreadable(held: Held, reason: OSError) -> str:
 def _need_whole_archive(name: str, held: Held) -> None:
     """Compare an archive with its checksum, without holding it in memory."""
     try:
-        with held.path.open("rb") as opened:
+        with _path(held).open("rb") as opened:
             found = hashlib.file_digest(opened, "sha256").hexdigest()
     except OSError as reason:
         raise ValueError(_unreadable(held, reason)) from reason
@@ -194,12 +203,13 @@ def _members(name: str, held: Held) -> Iterator[tuple[str, bytes]]:
     wanted = {f"{source.inside}/{file}": file for file in source.files}
     _need_whole_archive(name, held)
     try:
-        with tarfile.open(held.path, "r|gz") as archive:
+        with tarfile.open(_path(held), "r|gz") as archive:
             for member in archive:
                 file = wanted.get(member.name)
-                if file is None or not member.isreg():
+                opened = archive.extractfile(member) if file is not None and member.isreg() else None
+                if file is None or opened is None:
                     continue
-                data = archive.extractfile(member).read()
+                data = opened.read()
                 if hashlib.sha256(data).hexdigest() == source.files[file]:
                     del wanted[member.name]
                     yield file, data

@@ -61,8 +61,10 @@ def download(file: str, sha256: str, urls: tuple[str, ...], folder: Path, remedy
         for url in urls:
             bar = _Bar(file, progress)
             try:
-                fetcher = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)
-                return Path(pooch.retrieve(f"{url}{file}", f"sha256:{sha256}", file, folder, downloader=fetcher))
+                # pooch's own types know neither a bar of one's own, which it documents, nor its own downloader
+                fetcher = pooch.HTTPDownloader(progressbar=bar, chunk_size=2**16)  # pyright: ignore[reportArgumentType]
+                known = f"sha256:{sha256}"
+                return Path(pooch.retrieve(f"{url}{file}", known, file, folder, downloader=fetcher))  # pyright: ignore[reportArgumentType]
             except (OSError, ValueError) as reason:
                 if isinstance(reason, OSError) and reason.errno in _NO_ROOM:
                     raise ValueError(

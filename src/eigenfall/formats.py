@@ -18,7 +18,6 @@ from jaxtyping import Shaped
 from eigenfall.check import need
 
 _DAMAGED = "The file is damaged; get it again from its makers."
-_RECONSTRUCT = np.empty(0, np.uint8).__reduce__()[0]
 
 
 def gunzipped(contents: bytes, name: str) -> bytes:
@@ -67,7 +66,7 @@ class _OnlyBytes:
 def _array(kind: Any, shape: Any, code: Any) -> np.ndarray:
     if kind is not _OnlyBytes:
         raise pickle.UnpicklingError("an array of another class")
-    return _RECONSTRUCT(np.ndarray, (0,), b"b")
+    return np.ndarray((0,), "b")
 
 
 def _dtype(code: Any, align: Any = False, copy: Any = True) -> np.dtype:

@@ -4,7 +4,7 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def captured(model: nn.Module, layers: Sequence[str]) -> Iterator[dict[str, Tens
     hidden: dict[str, Tensor] = {}
 
     def keep(name: str):
-        def hook(module: nn.Module, arguments: object, output: object) -> None:
+        def hook(module: nn.Module, arguments: Any, output: Any) -> None:
             need(
                 isinstance(output, Tensor),
                 expected=f"one tensor out of layer {name!r}",
@@ -210,7 +210,7 @@ def left_as_found(
             for parameter, required, gradient, value in gradients:
                 parameter.requires_grad_(required)
                 parameter.grad = gradient
-                if gradient is not None:
+                if gradient is not None and value is not None:
                     _put_back(gradient, value)
         if sys.gettrace() is not tracing:
             sys.settrace(tracing)

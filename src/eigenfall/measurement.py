@@ -16,7 +16,7 @@ from eigenfall.activations import activations, margins
 from eigenfall.check import need
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.intervals import half_samples
-from eigenfall.layers import OUTPUTS, View, device_of, hidden_names, layer_names, need_layers
+from eigenfall.layers import OUTPUTS, View, device_of, hidden_names, layer_names, left_as_found, need_layers
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import Stage, consumed, gathering, headline_stands, judged
 from eigenfall.rows import of_clean, of_curve, of_smoothness, of_spectrum, of_verdicts
@@ -137,8 +137,10 @@ def measuring(
     rows: list[Row] = list(found["rows"])
     smoothness: dict[str, Smoothness] = {}
     evidence, verdicts, found_margins = Evidence(curves={}), (), None
+    here = None
     if examples is not None:
         here = Split(examples.inputs.to(device_of(model)), examples.targets.to(device_of(model)))
+        _need_classes(model, here)
         some = here.inputs[: plan.smoothness_inputs]
         for number, layer in enumerate((OUTPUTS, *layers) if len(some) else ()):
             yield Stage(f"Jacobian norm of {layer}", number, len(layers) + 1)
@@ -146,7 +148,7 @@ def measuring(
             rows += of_smoothness(smoothness[layer])
         found_margins = margins(model, here, plan.batch_size)
         rows.append(of_clean(found_margins > 0))
-    if examples is not None and plan.preset != "none":
+    if here is not None and plan.preset != "none":
         attacked = Split(here.inputs[: plan.attacked_inputs], here.targets[: plan.attacked_inputs])
         evidence = yield from gathering(
             model,
@@ -178,6 +180,25 @@ def measuring(
     )
 
 
+def _need_classes(model: nn.Module, examples: Split) -> None:
+    """Refuse targets that the model has no logit for, and outputs that are not one row of logits per input."""
+    with left_as_found(model), torch.no_grad():
+        outputs = model(examples.inputs[:2])
+    need(
+        isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == len(examples.inputs[:2]),
+        expected="outputs as (batch, classes)",
+        got=f"shape {tuple(outputs.shape)}" if isinstance(outputs, Tensor) else type(outputs).__name__,
+        remedy="Return one row of logits per input.",
+    )
+    low, high = int(examples.targets.min()), int(examples.targets.max())
+    need(
+        0 <= low and high < outputs.shape[1],
+        expected=f"targets from 0 to {outputs.shape[1] - 1}, as the model has {outputs.shape[1]} outputs",
+        got=f"targets from {low} to {high}",
+        remedy="Number the classes from 0, or use a model with an output for each.",
+    )
+
+
 def responses_of(values: Any, name: str = "responses") -> Responses:
     """Responses from a tensor or array `(stimuli, units)` or `(repeats, stimuli, units)`."""
     tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
@@ -194,8 +215,14 @@ def responses_of(values: Any, name: str = "responses") -> Responses:
 def _first(inputs: Any, targets: Any, count: int | None) -> Split | None:
     """The first inputs with their targets, from tensors, arrays or batches of pairs; `None` without targets."""
     if targets is not None:
-        x, y = torch.as_tensor(inputs)[:count], torch.as_tensor(targets)[:count]
-        return Split(x.float(), y.long())
+        x, y = torch.as_tensor(inputs), torch.as_tensor(targets)
+        need(
+            y.ndim == 1 and len(x) == len(y) and len(y) > 0 and not y.is_floating_point() and not y.is_complex(),
+            expected="a whole number as the class of each input",
+            got=f"targets of shape {tuple(y.shape)} and type {y.dtype} for {len(x)} inputs",
+            remedy="Give one class per input, numbered from 0.",
+        )
+        return Split(x[:count].float(), y[:count].long())
     if isinstance(inputs, Tensor | np.ndarray):
         return None
     found: list[tuple[Tensor, Tensor]] = []

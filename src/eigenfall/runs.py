@@ -24,7 +24,7 @@ from eigenfall.measurement import Plan, Stage, measuring, measuring_responses
 from eigenfall.presets import PRESETS
 from eigenfall.rows import row, with_context
 from eigenfall.training import Diverged, Training, captured_by, reference_of, train
-from eigenfall.types import Examples, Measurement, Row, Split, Step
+from eigenfall.types import Examples, Measurement, Responses, Row, Split, Step
 
 CHECKPOINT_SECONDS = 5.0
 STALE = 0.1
@@ -240,22 +240,19 @@ def execute(run: Run, root: Path) -> Running:
         root: folder of the records; checkpoints lie in its `.partial`.
     """
     name = name_of(run)
-    if run.recording is not None:
-        responses = run.recording()
-        settings = settings_of(run, records.digest_of(responses.pieces()))
-    else:
-        examples = run.data()
-        settings = settings_of(run, examples.digest)
+    subject: Responses | Examples = run.data() if run.recording is None else run.recording()
+    digest = records.digest_of(subject.pieces()) if isinstance(subject, Responses) else subject.digest
+    settings = settings_of(run, digest)
     key = records.run_hash(settings)
     before = records.finished(root, key)
     if before is not None:
         yield Event(name, "finished", record=before, again=True)
         return
     weights, history, classes = None, (), None
-    if run.recording is not None:
-        measurement = yield from _relayed(run, measuring_responses(responses, run.plan))
+    if isinstance(subject, Responses):
+        measurement = yield from _relayed(run, measuring_responses(subject, run.plan))
     else:
-        model, classes = built(run, examples), examples.classes
+        model, examples, classes = built(run, subject), subject, subject.classes
         if run.verb == "train":
             history = yield from _trained(run, model, examples, root, key)
         stimuli = getattr(examples, run.stimuli).inputs

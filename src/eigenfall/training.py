@@ -90,7 +90,7 @@ class Training:
 
     def steps_for(self, rows: int) -> int:
         """Updates in all."""
-        return self.steps if self.steps is not None else self.epochs * self.batches_in(rows)
+        return self.steps or (self.epochs or 0) * self.batches_in(rows)
 
 
 # ------------------------------------------------------------------------------- passes

@@ -484,7 +484,8 @@ class LpBall:
         radius = per_input(epsilon, inputs)
         change = perturbed - inputs  # ours alone: the rest happens in place
         if self.norm == "Linf":
-            change.clamp_(-radius, radius)
+            # torch's types have clamp_ of two numbers and of two tensors, but not of what may be either
+            change.clamp_(-radius, radius)  # pyright: ignore[reportCallIssue, reportArgumentType]
         else:
             length = change.flatten(1).norm(dim=1).clamp_min(1e-30).reshape(-1, *[1] * (inputs.ndim - 1))
             change.mul_((radius / length).clamp_max(1.0))

@@ -68,7 +68,7 @@ class Imported:
             model = self.architecture(examples, generator)
         else:
             with seeded(generator):
-                model = _made(self.factory)
+                model = _made(self.factory or "")
         if self.weights is not None:
             _put(model, _state(self.weights), self.weights)
         need_outputs(model, examples)

@@ -134,7 +134,7 @@ class PGD:
             step = step.clamp_min(self.smallest_step)
             return step, float((step * self.steps / epsilon).nan_to_num(torch.inf).min())
         step = max(step, self.smallest_step)
-        return step, step * self.steps / epsilon if epsilon else torch.inf
+        return step, step * self.steps / float(epsilon) if epsilon else torch.inf
 
     def _climb(
         self,

@@ -1,12 +1,20 @@
 """What commands show: progress on standard error, tables on standard output, rows as JSON where asked."""
 
 import sys
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
 from eigenfall import records
@@ -59,7 +67,7 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
     failed: list[Event] = []
     with _progress(console) as progress:
         whole = progress.add_task("runs", total=runs)
-        bars: dict[str, int] = {}
+        bars: dict[str, TaskID] = {}
         for event in events:
             if event.name not in bars:
                 bars[event.name] = progress.add_task(event.name, total=None)
@@ -75,7 +83,7 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
                 failed.append(event)
                 if runs > 1:
                     console.print(f"  {event.name}: failed", markup=False)
-            else:
+            elif event.record is not None:
                 finished.append(event.record)
                 done = f"{len(finished) + len(failed)} of {runs}"
                 console.print(
@@ -112,14 +120,14 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
-def with_interval(row: Mapping[str, object]) -> str:
+def with_interval(row: Row) -> str:
     """A row's value and interval."""
     if "low" not in row:
         return number(float(row["value"]))
     return f"{number(float(row['value']))} [{number(float(row['low']))}, {number(float(row['high']))}]"
 
 
-def percent(row: Mapping[str, object]) -> str:
+def percent(row: Row) -> str:
     """A share with its interval, in percent."""
     text = f"{100 * float(row['value']):.1f} %"
     return f"{text} [{100 * float(row['low']):.1f}, {100 * float(row['high']):.1f}]" if "low" in row else text

@@ -79,8 +79,6 @@ def _cell(row: Row) -> str:
     if row.get("verdict") == "FAIL":
         return "FAIL"
     percent = row["quantity"].endswith("accuracy")
-    value, ends = row["value"], (row.get("low"), row.get("high"))
-    if percent:
-        text = f"{100 * value:.1f} %"
-        return text if ends[0] is None else f"{text}\n[{100 * ends[0]:.1f}, {100 * ends[1]:.1f}]"
-    return f"{value:.3g}" if ends[0] is None else f"{value:.3g}\n[{ends[0]:.3g}, {ends[1]:.3g}]"
+    digits, factor, unit = (".1f", 100, " %") if percent else (".3g", 1, "")
+    text = f"{factor * row['value']:{digits}}{unit}"
+    return f"{text}\n[{factor * row['low']:{digits}}, {factor * row['high']:{digits}}]" if "low" in row else text

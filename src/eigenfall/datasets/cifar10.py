@@ -63,7 +63,8 @@ class CIFAR10:
 
 def _batch(held: Any, name: str) -> tuple[np.ndarray, list[int]]:
     """Images and targets of one batch; a row holds the red plane, then green, then blue."""
-    data, labels = (held.get("data"), held.get("labels")) if isinstance(held, dict) else (None, None)
+    named: dict[Any, Any] = {"data": None, "labels": None, **(held if isinstance(held, dict) else {})}
+    data, labels = named["data"], named["labels"]
     need(
         isinstance(data, np.ndarray)
         and data.shape == (_ROWS, 3072)

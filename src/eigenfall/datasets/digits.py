@@ -9,7 +9,7 @@ Differs from the source: the last images of the 1 297 are held out for validatio
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 import torch
@@ -47,6 +47,7 @@ class Digits:
             (1297, 0, 500)
         """
         from sklearn.datasets import load_digits
+        from sklearn.utils import Bunch
 
         need(
             0 <= self.validation < _POOL,
@@ -54,7 +55,7 @@ class Digits:
             got=str(self.validation),
             remedy=f"At least one of the {_POOL} images must be left to train on.",
         )
-        embedded = load_digits()
+        embedded = cast(Bunch, load_digits())  # the other type it may return belongs to another argument
         images = torch.from_numpy(embedded.images.astype(np.float32)).unsqueeze(1).div_(16)
         targets = torch.from_numpy(embedded.target.astype(np.int64))
         order = torch.from_numpy(legacy_order(0, len(targets)))

@@ -80,8 +80,11 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
 
 def margin_correlation(values: Sequence[Smoothness], margins: Sequence[numpy.ndarray]) -> float:
     """Spearman's rank correlation of smoothness and margin over inputs, the mean over seeds."""
-    pairs = zip(values, margins)
-    return float(numpy.mean([stats.spearmanr(m[: len(v.values)], v.values.cpu().numpy()).statistic for v, m in pairs]))
+    found = [
+        stats.spearmanr(margin[: len(one.values)], one.values.cpu().numpy()) for one, margin in zip(values, margins)
+    ]
+    # scipy makes the class of this result while it is imported, where no type checker sees its fields
+    return float(numpy.mean([each.statistic for each in found]))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def against_margin(

@@ -183,7 +183,7 @@ def _against_margin(found: Sequence[Arm]) -> list[Picture]:
     if not have:
         return []
     values = {arm.name: [one.smoothness["outputs"] for one in some] for arm, some in have}
-    margins = {arm.name: [one.margins.numpy() for one in some] for arm, some in have}
+    margins = {arm.name: [one.margins.numpy() for one in some if one.margins is not None] for arm, some in have}
     ranks = {name: smoothness.margin_correlation(values[name], margins[name]) for name in values}
     told = f"Spearman ρ over inputs: {'; '.join(f'{name} {rank:+.2f}' for name, rank in ranks.items())}."
 

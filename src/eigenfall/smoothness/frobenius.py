@@ -21,7 +21,6 @@ from eigenfall.check import need
 from eigenfall.layers import hidden_of, left_as_found
 from eigenfall.types import Smoothness
 
-
 EXACT_VALUES, AUTO_PROJECTIONS = 256, 32
 
 
@@ -75,11 +74,12 @@ class Frobenius:
         need(len(inputs) >= 1, expected="at least one input", got="none", remedy="Give some.")
         with left_as_found(model):
             chunk = self.chunk_size or max(1, int(self.memory * 1e9 / bytes_per_input(model, inputs[:1], layer)))
-            squares, spread = [], _Spread()
+            squares, spread, count = [], _Spread(), 0
             for some in inputs.split(chunk):
                 at = some.detach().clone().requires_grad_()
                 values = _values(model, at, layer)
                 spread.add(values.detach())
+                count = values.shape[1]
                 squares.append(_square(values, at, self._cotangents(values.detach(), generator)))
         norms = torch.cat(squares).sqrt()
         need(
@@ -88,7 +88,7 @@ class Frobenius:
             got=f"NaN or infinity at {int((~torch.isfinite(norms)).sum())} of {len(norms)} inputs",
             remedy="Look for diverged weights, or inputs that are not finite.",
         )
-        projections = self.projections_for(values.shape[1])
+        projections = self.projections_for(count)
         method = "frobenius, exact" if projections is None else f"frobenius, {projections} projections"
         return Smoothness("jacobian_norm", layer, norms.cpu(), spread.root_mean_square, method=method)
 
