@@ -192,7 +192,7 @@ def _need_classes(model: nn.Module, examples: Split) -> None:
     )
     low, high = int(examples.targets.min()), int(examples.targets.max())
     need(
-        0 <= low and high < outputs.shape[1],
+        low >= 0 and high < outputs.shape[1],
         expected=f"targets from 0 to {outputs.shape[1] - 1}, as the model has {outputs.shape[1]} outputs",
         got=f"targets from {low} to {high}",
         remedy="Number the classes from 0, or use a model with an output for each.",

@@ -166,6 +166,41 @@ def test_responses_with_inputs_are_refused():
     )
 
 
+@pytest.mark.parametrize(
+    ("targets", "got"),
+    [
+        (torch.zeros(499, dtype=torch.long), "shape (499,) and type torch.int64"),
+        (torch.zeros(500), "shape (500,) and type torch.float32"),
+        (torch.zeros(500, 10, dtype=torch.long), "shape (500, 10) and type torch.int64"),
+    ],
+)
+def test_targets_that_are_no_classes_are_refused(model, digits, targets, got):
+    with pytest.raises(ValueError) as refusal:
+        measure(model, digits.test.inputs, targets, plan=PLAN)
+    assert str(refusal.value) == (
+        f"Expected a whole number as the class of each input, got targets of {got} for 500 inputs. Give one class per "
+        "input, numbered from 0."
+    )
+
+
+def test_targets_that_the_model_has_no_output_for_are_refused(model, digits):
+    with pytest.raises(ValueError) as refusal:
+        measure(model, digits.test.inputs, digits.test.targets + 1, plan=PLAN)
+    assert str(refusal.value) == (
+        "Expected targets from 0 to 9, as the model has 10 outputs, got targets from 1 to 10. Number the classes from 0, "
+        "or use a model with an output for each."
+    )
+
+
+def test_outputs_that_are_no_logits_are_refused(digits):
+    maps = nn.Conv2d(1, 3, 3)
+    with pytest.raises(ValueError) as refusal:
+        measure(nn.Sequential(maps), digits.test.inputs, digits.test.targets, layers=["0"], plan=PLAN)
+    assert str(refusal.value) == (
+        "Expected outputs as (batch, classes), got shape (2, 3, 6, 6). Return one row of logits per input."
+    )
+
+
 def test_the_top_level_is_the_same_function():
     assert eigenfall.measure is measure
 
