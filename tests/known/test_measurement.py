@@ -187,8 +187,8 @@ def test_targets_that_the_model_has_no_output_for_are_refused(model, digits):
     with pytest.raises(ValueError) as refusal:
         measure(model, digits.test.inputs, digits.test.targets + 1, plan=PLAN)
     assert str(refusal.value) == (
-        "Expected targets from 0 to 9, as the model has 10 outputs, got targets from 1 to 10. Number the classes from 0, "
-        "or use a model with an output for each."
+        "Expected targets from 0 to 9, as the model has 10 outputs, got targets from 1 to 10. Number the classes from "
+        "0, or use a model with an output for each."
     )
 
 
