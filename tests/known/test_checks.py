@@ -72,7 +72,8 @@ def test_rule_r_is_wilsons_lower_limit():
 def test_zero_gradients_of_each_kind():
     honest = {"zero_gradients__margin": 0.0, "zero_gradients__dlr": 0.01, "zero_gradients__ce": 0.0, "images": 256.0}
     assert on(ZeroGradients(), **honest, float64_gained=1.0).verdict == "PASS"
-    assert on(ZeroGradients(), **honest, float64_gained=2.0).verdict == "WARN"
+    warned = on(ZeroGradients(), **honest, float64_gained=2.0)
+    assert (warned.verdict, warned.value) == ("WARN", 2 / 256)
     assert on(ZeroGradients(), **honest, float64_gained=4.0).verdict == "FAIL"
     assert on(ZeroGradients(), **{**honest, "zero_gradients__dlr": 0.02}, float64_gained=0.0).verdict == "FAIL"
     masked = on(ZeroGradients(), **{**honest, "zero_gradients__ce": 0.9}, float64_gained=0.0)

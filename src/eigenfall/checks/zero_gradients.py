@@ -53,8 +53,9 @@ class ZeroGradients:
             finding = f"CE masked: {raw:.1%} of inputs have gradient zero under raw cross-entropy; {told}."
             return Verdict(self.letter, self.title, "WARN", raw, limit, finding)
         finding = f"At most {found[worst]:.1%} of gradients are zero; {told}."
-        shown = "WARN" if double == "WARN" else "PASS"
-        return Verdict(self.letter, self.title, shown, max(found[worst], raw), limit, finding)
+        if double == "WARN":
+            return Verdict(self.letter, self.title, "WARN", count / images, limit, finding)
+        return Verdict(self.letter, self.title, "PASS", max(found[worst], raw), limit, finding)
 
     @staticmethod
     def _not_run(evidence: Evidence, images: int) -> str:
