@@ -3,7 +3,7 @@
 `quick` is the default. `nassar2020` is the attack of that study's replication at small scale (published PGD and a
 margin PGD, the worst per input): a named one, without checks, so that its numbers stand beside the tables.
 
-Source: `specs/robustness.md` §3, `specs/nassar2020.md` §9.2.
+Source: `docs/robustness.md` §3, `docs/papers/nassar2020.md`.
 """
 
 from collections.abc import Mapping

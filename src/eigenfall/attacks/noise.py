@@ -6,7 +6,7 @@ then clipped to the threat's bounds. A call makes one draw; `robustness` makes `
 and draw alone, so that they are the same for every epsilon and every model. It reports the mean accuracy, the
 worst-of-`draws` accuracy and each input's flip probability apart.
 
-Source: `specs/robustness.md` §3; Franceschi, Fawzi & Fawzi 2018, arXiv:1802.05568, for the uniform and normal cases.
+Source: `docs/robustness.md` §3; Franceschi, Fawzi & Fawzi 2018, arXiv:1802.05568, for the uniform and normal cases.
 Differs from the source: the first flip over draws is never taken for a distance, since it shrinks with their number.
 """
 

@@ -8,7 +8,7 @@ from eigenfall.statistics import wilson
 def rule_r(
     fallen: int, inputs: int, share: float = 0.005, warn: int = 2, least: int = 200
 ) -> Literal["PASS", "WARN", "FAIL", "NOT RUN"]:
-    """Rule R of `specs/robustness.md` §5: inputs that survive the headline but fall to the comparison.
+    """Rule R of `docs/robustness.md` §5: inputs that survive the headline but fall to the comparison.
 
     Args:
         fallen: how many.

@@ -1,6 +1,6 @@
 """An input has the same logits alone as in a batch; otherwise its neighbours leak into predictions and gradients.
 
-Source: `specs/robustness.md` §5, p2.
+Source: `docs/robustness.md` §5, p2.
 """
 
 from dataclasses import dataclass

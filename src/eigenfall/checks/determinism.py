@@ -1,6 +1,6 @@
 """Two passes over the same inputs give the same logits; a model that draws at random hides its gradient in the noise.
 
-Source: `specs/robustness.md` §5, p1.
+Source: `docs/robustness.md` §5, p1.
 """
 
 from dataclasses import dataclass

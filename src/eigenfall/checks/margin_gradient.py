@@ -1,6 +1,6 @@
 """The margin has a gradient at the inputs: where there is none, no gradient attack says anything.
 
-Source: `specs/robustness.md` §5, p4.
+Source: `docs/robustness.md` §5, p4.
 """
 
 from dataclasses import dataclass

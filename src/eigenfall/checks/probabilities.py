@@ -1,6 +1,6 @@
 """Outputs are logits: a softmax inside the model flattens every loss that an attack climbs.
 
-Source: `specs/robustness.md` §5, p3.
+Source: `docs/robustness.md` §5, p3.
 """
 
 from dataclasses import dataclass

@@ -4,7 +4,7 @@ Logits are multiplied by 0.01, 100 and 1000 and the headline attacks run again, 
 successes and at twice that. Beside it stands what raw cross-entropy misses of the headline, which is where a large
 scale shows.
 
-Source: `specs/robustness.md` §4 and §5, j.
+Source: `docs/robustness.md` §4 and §5, j.
 """
 
 from dataclasses import dataclass

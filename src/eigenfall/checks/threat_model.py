@@ -1,6 +1,6 @@
 """The threat model is on record, and the headline's attacks can cross the ball.
 
-Source: `specs/robustness.md` §1, §3 and §5, i.
+Source: `docs/robustness.md` §1, §3 and §5, i.
 """
 
 from dataclasses import dataclass

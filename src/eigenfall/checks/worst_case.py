@@ -1,6 +1,6 @@
 """The headline is a worst case per input over attacks, stands beside the clean accuracy, and has an interval.
 
-Source: `specs/robustness.md` §5, h.
+Source: `docs/robustness.md` §5, h.
 """
 
 import math

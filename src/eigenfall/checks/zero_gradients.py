@@ -3,7 +3,7 @@
 (i) the share of correctly classified clean inputs whose gradient is exactly zero, for each loss; (ii) by rule R, the
 survivors of the headline that fall to the same attacks in float64.
 
-Source: `specs/robustness.md` §5, g; the symptom is that of Athalye, Carlini & Wagner 2018, arXiv:1802.00420.
+Source: `docs/robustness.md` §5, g; the symptom is that of Athalye, Carlini & Wagner 2018, arXiv:1802.00420.
 """
 
 from dataclasses import dataclass

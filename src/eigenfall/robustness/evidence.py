@@ -3,7 +3,7 @@
 The checks' own attacks run on the first `images` inputs, at the epsilon that halves the clean successes (found by
 bisection with the bundle's `search` attack) and at twice that.
 
-Source: `specs/robustness.md` §4-5.
+Source: `docs/robustness.md` §4-5.
 """
 
 import copy
@@ -197,7 +197,7 @@ def gathering(
 
 
 def _settings(model: nn.Module, examples: Split, curve: RobustnessCurve) -> dict[str, Any]:
-    """The threat model on record (`specs/robustness.md` §1)."""
+    """The threat model on record (`docs/robustness.md` §1)."""
     try:
         own = version("eigenfall")
     except PackageNotFoundError:

@@ -4,7 +4,7 @@ An attack is called on fixed blocks of inputs with a generator seeded by (seed, 
 size, which only splits the model's passes, nor the epsilons, nor the other attacks change a draw. `attacking` is a
 generator that says how far it is and returns the curve; `robustness` consumes it unwatched.
 
-Source: `specs/robustness.md` §2; the division of labour is foolbox's (Rauber, Brendel & Bethge 2017, arXiv:1707.04131).
+Source: `docs/robustness.md` §2; the division of labour is foolbox's (Rauber, Brendel & Bethge 2017, arXiv:1707.04131).
 """
 
 import math
