@@ -142,6 +142,8 @@ def over_seeds(rows: Iterable[Row]) -> tuple[Row, ...]:
                 about.pop(name, None)
         quantity = about.pop("quantity")
         verdict = "FAIL" if any(entry.get("verdict") == "FAIL" for entry in same) else None
+        if quantity.endswith("accuracy"):
+            low, high = max(low, 0.0), min(high, 1.0)
         estimate = Estimate(mean, low, high, over="seeds")
         found.append(
             row(quantity, estimate, **about, seeds=len({entry.get("seed") for entry in same}), verdict=verdict)

