@@ -51,17 +51,17 @@ def _cell(rows: list[dict], arm: str, says: dict) -> str:
 
 def tables(rows: list[dict]) -> str:
     """Both tables, in Markdown."""
-    arms = list(dict.fromkeys(row["arm"] for row in rows if "published_low" in row))
+    arms = list(dict.fromkeys(row["arm"] for row in rows if "band_low" in row))
     seeds = {row["arm"]: row["seeds"] for row in rows if "claim" not in row}
     lines = ["| arm (seeds) | " + " | ".join(name for name, _ in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for arm in arms:
         lines.append(f"| {arm} ({seeds[arm]}) | " + " | ".join(_cell(rows, arm, says) for _, says in COLUMNS) + " |")
     lines += ["", "| arm | number | here | band | verdict |", "|---|---|---|---|---|"]
     for row in rows:
-        if "published_low" in row:
+        if "band_low" in row:
             percent = row["quantity"].endswith("accuracy")
             digits, by = (1, 100) if percent else (2, 1)
-            band = f"{by * row['published_low']:g}–{by * row['published_high']:g}"
+            band = f"{by * row['band_low']:g}–{by * row['band_high']:g}"
             lines.append(
                 f"| {row['arm']} | {row['claim']} | {by * row['value']:.{digits}f} | {band} | {row['verdict']} |"
             )

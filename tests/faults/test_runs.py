@@ -37,7 +37,7 @@ import torch
 torch.set_num_threads(1)
 from eigenfall import runs
 from faults.test_runs import RUN
-runs.CHECKPOINT_SECONDS = 0.0
+runs.CHECKPOINT_SECONDS = 0.05
 for event in runs.execute_all([RUN], Path({root!r})):
     print(event.stage, event.done, flush=True)
 """

@@ -67,8 +67,8 @@ def test_arms_and_seeds_can_be_chosen():
     assert [(run.arm, run.seed) for run in some] == [("deep plain", 0), ("deep plain", 3)]
 
 
-def number(band, value, low=None, high=None):
-    return {"arm": band.arm, "value": value, **dict(band.says)}
+def number(band, value):
+    return {"arm": band.arm, "value": value, "seeds": 5 if band.arm.startswith("deep") else 3, **dict(band.says)}
 
 
 @pytest.mark.parametrize("band", BANDS, ids=lambda band: f"{band.arm} {band.name}")
@@ -77,6 +77,7 @@ def test_a_number_inside_its_band_holds_and_outside_fails(band):
     assert held(band, number(band, middle))["verdict"] == "HOLDS"
     assert held(band, number(band, band.high + width / 10))["verdict"] == "FAILS"
     assert held(band, number(band, band.low - width / 10))["verdict"] == "FAILS"
+    assert held(band, number(band, band.high + width / 10) | {"seeds": 2})["verdict"] == "NOT TESTED"
     assert band.of((number(band, middle) | {"arm": "another"},)) is None
 
 
@@ -87,6 +88,7 @@ def test_the_order_of_arms_can_fail():
     assert ordered(right)["verdict"] == "HOLDS"
     assert ordered(wrong)["verdict"] == "FAILS"
     assert ordered(right[:2]) is None
+    assert ordered((right[0] | {"seeds": 4}, *right[1:])) is None
 
 
 def test_the_demo_is_three_arms_of_three_seeds():

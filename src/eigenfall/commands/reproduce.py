@@ -62,7 +62,7 @@ def reproduce(
                 entry["arm"],
                 f"{entry['claim']}",
                 screen.with_interval(entry),
-                f"{entry['published_low']:g}–{entry['published_high']:g}",
+                f"{entry['band_low']:g}–{entry['band_high']:g}",
                 entry["verdict"],
             )
             for entry in judged
@@ -81,17 +81,18 @@ def reproduce(
 
 
 def held(band: nassar2020.Band, found: Row) -> Row:
-    """A band's number beside its band, with the verdict."""
-    verdict = "HOLDS" if band.low <= found["value"] <= band.high else "FAILS"
-    told = {"claim": band.name, "published_low": band.low, "published_high": band.high, "verdict": verdict}
+    """A band's number beside its band, with the verdict: NOT TESTED unless every seed of the arm went into the mean."""
+    whole = found["seeds"] >= nassar2020.seeds_of(band.arm)
+    verdict = "NOT TESTED" if not whole else "HOLDS" if band.low <= found["value"] <= band.high else "FAILS"
+    told = {"claim": band.name, "band_low": band.low, "band_high": band.high, "verdict": verdict}
     return {**found, **told}
 
 
 def ordered(means: tuple[Row, ...]) -> Row | None:
-    """Whether the arms stand in their order at ε = .05; `None` if one is missing."""
+    """Whether the arms stand in their order at ε = .05; `None` if one is missing, or some of its seeds."""
     bands = {band.arm: band for band in nassar2020.BANDS if ("epsilon", 0.05) in band.says}
     found = [entry for arm in nassar2020.ORDER if (entry := bands[arm].of(means)) is not None]
-    if len(found) < len(nassar2020.ORDER):
+    if len(found) < len(nassar2020.ORDER) or any(e["seeds"] < nassar2020.seeds_of(e["arm"]) for e in found):
         return None
     values = [entry["value"] for entry in found]
     holds = all(first > second for first, second in pairwise(values))

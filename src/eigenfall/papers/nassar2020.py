@@ -95,6 +95,11 @@ def small_runs(arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]
     ]
 
 
+def seeds_of(arm: str) -> int:
+    """How many seeds an arm's mean is over."""
+    return next(len(each.seeds) for each in SMALL if each.name == arm)
+
+
 @dataclass(frozen=True)
 class Band:
     """Where a mean over seeds must lie.
