@@ -15,7 +15,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("grammar", "atomic", "formats", "linalg", "sources", "statistics"),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "rows", "splits"),
-    ("blocks",),
+    ("blocks", "snapshots"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs

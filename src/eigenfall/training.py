@@ -8,7 +8,7 @@ bit-equal. The loop is handed the training and the validation split, never the t
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from eigenfall.check import need
 from eigenfall.layers import device_of, hidden_names, hidden_of, left_as_found, seed_torch
+from eigenfall.snapshots import Place, go_on, snapshot
 from eigenfall.types import ForwardPass, Progress, Reference, Split, Step, Task
 
 REFERENCE_BATCH = 4096
@@ -197,9 +198,9 @@ def train(
     optimiser = settings.optimiser_of(model)
     generators = {name: _seeded(seed, place) for place, name in enumerate(("batches", *penalties))}
     states = {name: penalty.start(references[name], generators[name]) for name, penalty in penalties.items()}
-    at = _Place(order=torch.empty(0, dtype=torch.int64))
+    at = Place(order=torch.empty(0, dtype=torch.int64))
     if start is not None:
-        at, states = _go_on(start, model, optimiser, generators, states)
+        at, states = go_on(start, model, optimiser, generators, states)
         need(
             len(at.order) in (0, len(train)),
             expected=f"a snapshot of training on {len(train)} rows",
@@ -251,7 +252,7 @@ def train(
             model=model,
             values={name: float(number) for name, number in numbers.items()},
             last_of_epoch=last_of_epoch,
-            snapshot=lambda: _snapshot(at, model, optimiser, generators, states),  # noqa: B023
+            snapshot=lambda: snapshot(at, model, optimiser, generators, states),  # noqa: B023
             last=last,
             states=dict(states),
         )
@@ -303,8 +304,8 @@ def _need_finite(what: str, value: Tensor, model: nn.Module, good: _Kept, step: 
 
 
 def _validated(
-    at: "_Place", model: nn.Module, validation: Split, settings: Training, task: Task
-) -> tuple["_Place", dict[str, float]]:
+    at: Place, model: nn.Module, validation: Split, settings: Training, task: Task
+) -> tuple[Place, dict[str, float]]:
     """Validation loss and accuracy; with patience, the best weights so far and whether to stop."""
     with left_as_found(model, frozen=False), torch.no_grad():
         outputs = torch.cat([model(part) for part in validation.inputs.split(REFERENCE_BATCH)])
@@ -319,102 +320,5 @@ def _validated(
     return replace(at, waited=at.waited + 1, stopped=at.waited + 1 >= settings.patience), found
 
 
-# ----------------------------------------------------------------------------- snapshots
-
-
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where the loop stands."""
-
-    order: Tensor
-    step: int = 0
-    stopped: bool = False
-    waited: int = 0
-    best_accuracy: float = -1.0
-    best_loss: float = math.inf
-    best: Mapping[str, Tensor] | None = None
-
-
 def _seeded(seed: int, place: int) -> torch.Generator:
     return torch.Generator().manual_seed((seed * 7919 + 104_729 * place) % MOST_SEEDS)
-
-
-def flattened(value: Any, prefix: str) -> dict[str, Any]:
-    """A frozen dataclass of tensors, mappings of them, numbers and text, as a flat mapping; `None` is left out."""
-    found: dict[str, Any] = {}
-    for field in fields(value):
-        entry = getattr(value, field.name)
-        if isinstance(entry, Mapping):
-            found |= {f"{prefix}{field.name}/{key}": inner for key, inner in entry.items()}
-        elif entry is not None:
-            found[f"{prefix}{field.name}"] = entry
-    return found
-
-
-def unflattened(like: Any, flat: Mapping[str, Any], prefix: str, device: torch.device) -> Any:
-    """The value that was flattened; `like` says its class, and which fields are mappings."""
-
-    def placed(entry: Any) -> Any:
-        known = device.type != "mps" or (isinstance(entry, Tensor) and entry.dtype != torch.float64)
-        moves = isinstance(entry, Tensor) and entry.is_floating_point() and known
-        return entry.clone().to(device) if moves else entry
-
-    found: dict[str, Any] = {}
-    for field in fields(like):
-        if isinstance(getattr(like, field.name), Mapping):
-            start = f"{prefix}{field.name}/"
-            found[field.name] = {
-                key[len(start) :]: placed(entry) for key, entry in flat.items() if key.startswith(start)
-            }
-        else:
-            found[field.name] = placed(flat.get(f"{prefix}{field.name}"))
-    return replace(like, **found)
-
-
-def _snapshot(
-    at: _Place,
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    generators: Mapping[str, torch.Generator],
-    states: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Everything from which the loop goes on, copied."""
-    found: dict[str, Any] = {f"model/{name}": value.detach().clone() for name, value in model.state_dict().items()}
-    for index, entries in optimiser.state_dict()["state"].items():
-        found |= {
-            f"optimiser/{index}/{key}": value.detach().clone() if isinstance(value, Tensor) else value
-            for key, value in entries.items()
-            if value is not None
-        }
-    found |= {f"generator/{name}": generator.get_state() for name, generator in generators.items()}
-    for name, state in states.items():
-        if is_dataclass(state):
-            found |= flattened(state, f"state/{name}/")
-    return found | flattened(replace(at, best=at.best or {}), "place/")
-
-
-def _go_on(
-    start: Mapping[str, Any],
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    generators: Mapping[str, torch.Generator],
-    states: Mapping[str, Any],
-) -> tuple[_Place, dict[str, Any]]:
-    """Put a snapshot back; where the loop stood, and the penalties' states."""
-    device = device_of(model)
-    model.load_state_dict({key[6:]: value for key, value in start.items() if key.startswith("model/")})
-    held = optimiser.state_dict()
-    held["state"] = {}
-    for key, value in start.items():
-        if key.startswith("optimiser/"):
-            _, index, name = key.split("/")
-            held["state"].setdefault(int(index), {})[name] = value.clone() if isinstance(value, Tensor) else value
-    optimiser.load_state_dict(held)
-    for name, generator in generators.items():
-        generator.set_state(start[f"generator/{name}"])
-    found = {
-        name: unflattened(state, start, f"state/{name}/", device) if is_dataclass(state) else state
-        for name, state in states.items()
-    }
-    at = unflattened(_Place(order=torch.empty(0), best={}), start, "place/", torch.device("cpu"))
-    return replace(at, best=at.best or None), found

@@ -13,7 +13,8 @@ from torch.testing import assert_close
 from eigenfall.layers import hidden_of
 from eigenfall.packing import opened, seal
 from eigenfall.parts import attributes, names, part_class, presets, read, spell
-from eigenfall.training import flattened, reference_of, unflattened
+from eigenfall.snapshots import flattened, unflattened
+from eigenfall.training import reference_of
 from eigenfall.types import ForwardPass, Penalty, Reference, Split
 
 NAMES = names("penalties")

@@ -12,7 +12,8 @@ from eigenfall.packing import opened, seal
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.penalties.weightdecay import WeightDecay
-from eigenfall.training import Diverged, Training, captured_by, flattened, reference_of, train, unflattened
+from eigenfall.snapshots import flattened, unflattened
+from eigenfall.training import Diverged, Training, captured_by, reference_of, train
 from eigenfall.types import ForwardPass, Penalty, Split
 
 
