@@ -129,6 +129,27 @@ def test_measure_your_own_model(tmp_path, monkeypatch):
     assert {entry["layer"] for entry in rows("rows.json") if entry["quantity"] == "alpha"} == {"2"}
 
 
+def test_a_model_whose_weights_changed_is_measured_again(tmp_path, monkeypatch, capsys):
+    code = (
+        "import torch\n\n\ndef make():\n    torch.manual_seed({seed})\n"
+        "    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 10))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    plain = ("--preset", "none", "--draws", "0", "--fit", "leastsquares:first_rank=1")
+    for name, seed in (("first", 0), ("second", 1)):
+        (tmp_path / f"{name}.py").write_text(code.format(seed=seed))
+        command = ["measure", f"{name}:make", "--arm", "mine", "--data", "digits", "--layers", "1", *plain]
+        assert main(command) == 0
+    (tmp_path / "second.py").write_text(code.format(seed=2))
+    monkeypatch.delitem(sys.modules, "second")
+    capsys.readouterr()
+    assert main(command) == 0  # the same command, other weights
+    assert "kept from before" not in capsys.readouterr().err
+    assert main(command) == 0  # the same command, the same weights
+    assert "kept from before" in capsys.readouterr().err
+    assert len(list((tmp_path / "runs").glob("mine-*"))) == 3
+
+
 def test_parts_and_settings_are_listed(capsys):
     assert main(["parts"]) == 0
     assert "spectral" in capsys.readouterr().out

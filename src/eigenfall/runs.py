@@ -9,18 +9,21 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from eigenfall import parts, records
+from eigenfall.architectures.imported import Imported
+from eigenfall.atomic import sha256
 from eigenfall.check import need
 from eigenfall.layers import device_of
 from eigenfall.measurement import Plan, Stage, measuring, measuring_responses
+from eigenfall.packing import sha256_of
 from eigenfall.presets import PRESETS
 from eigenfall.rows import row, with_context
 from eigenfall.training import Diverged, Training, captured_by, reference_of, train
@@ -99,8 +102,12 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
     return plain | {name: parts.spell(getattr(plan, name)) for name in ("spectrum", "fit", "smoothness")}
 
 
-def settings_of(run: Run, digest: str) -> dict[str, Any]:
-    """A run as plain values, every field explicit, with the digest of its inputs' contents: what its hash is of."""
+def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[str, Any]:
+    """A run as plain values, every field explicit, with the digest of its inputs' contents: what its hash is of.
+
+    A model that does not follow from the settings, since it is measured as it is or made elsewhere, is an input: its
+    modules and weights count. What its own Python code does with them cannot be seen.
+    """
     found: dict[str, Any] = {"verb": run.verb, "arm": run.arm, "seed": run.seed, "inputs": digest}
     if run.recording is not None:
         return found | {"recording": parts.spell(run.recording), "measurement": plan_settings(run.plan)}
@@ -108,6 +115,8 @@ def settings_of(run: Run, digest: str) -> dict[str, Any]:
     if run.verb == "train":
         found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
         found["training"] = asdict(run.training)
+    if model is not None and (run.verb == "measure" or isinstance(run.architecture, Imported)):
+        found["model"] = sha256(f"{model} {sha256_of(model.state_dict())}".encode())
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
 
 
@@ -232,6 +241,31 @@ def _relayed(run: Run, stages: Generator[Stage, None, Measurement]) -> Generator
         yield Event(name_of(run), stage.what, stage.done, stage.total)
 
 
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What a run came to."""
+
+    measurement: Measurement
+    weights: Mapping[str, Tensor] | None = None
+    history: tuple[Row, ...] = ()
+
+
+def _of_responses(run: Run, responses: Responses) -> Generator[Event, None, _Done]:
+    measurement = yield from _relayed(run, measuring_responses(responses, run.plan))
+    return _Done(measurement)
+
+
+def _of_model(run: Run, model: nn.Module, examples: Examples, root: Path, key: str) -> Generator[Event, None, _Done]:
+    history: tuple[Row, ...] = ()
+    if run.verb == "train":
+        history = yield from _trained(run, model, examples, root, key)
+    stimuli = getattr(examples, run.stimuli).inputs
+    measurement = yield from _relayed(
+        run, measuring(model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm)
+    )
+    return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()}, history)
+
+
 def execute(run: Run, root: Path) -> Running:
     """One run to its record; an event for each piece of it.
 
@@ -239,42 +273,36 @@ def execute(run: Run, root: Path) -> Running:
         run: what to do.
         root: folder of the records; checkpoints lie in its `.partial`.
     """
-    name = name_of(run)
+    name, classes = name_of(run), None
     subject: Responses | Examples = run.data() if run.recording is None else run.recording()
-    digest = records.digest_of(subject.pieces()) if isinstance(subject, Responses) else subject.digest
-    settings = settings_of(run, digest)
-    key = records.run_hash(settings)
+    if isinstance(subject, Responses):
+        settings = settings_of(run, records.digest_of(subject.pieces()))
+        key = records.run_hash(settings)
+        work = _of_responses(run, subject)
+    else:
+        model, classes = built(run, subject), subject.classes
+        settings = settings_of(run, subject.digest, model)
+        key = records.run_hash(settings)
+        work = _of_model(run, model, subject, root, key)
     before = records.finished(root, key)
     if before is not None:
         yield Event(name, "finished", record=before, again=True)
         return
-    weights, history, classes = None, (), None
-    if isinstance(subject, Responses):
-        measurement = yield from _relayed(run, measuring_responses(subject, run.plan))
-    else:
-        model, examples, classes = built(run, subject), subject, subject.classes
-        if run.verb == "train":
-            history = yield from _trained(run, model, examples, root, key)
-        stimuli = getattr(examples, run.stimuli).inputs
-        measurement = yield from _relayed(
-            run, measuring(model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm)
-        )
-        weights = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    done = yield from work
     context = {
         "run": key[:12],
         "arm": run.arm,
         "seed": run.seed,
         "data": settings.get("data", settings.get("recording")),
     }
-    stale, notices = _stale(history)
+    stale, notices = _stale(done.history)
     measurement = replace(
-        measurement,
-        rows=with_context([*measurement.rows, *stale], context),
-        notices=(*measurement.notices, *notices),
+        done.measurement,
+        rows=with_context([*done.measurement.rows, *stale], context),
+        notices=(*done.measurement.notices, *notices),
     )
-    record = records.save(
-        root, {**settings, "device": run.device, "classes": classes}, measurement, weights, history, parts_of(run)
-    )
+    told = {**settings, "device": run.device, "classes": classes}
+    record = records.save(root, told, measurement, done.weights, done.history, parts_of(run))
     yield Event(name, "finished", record=record.path)
 
 

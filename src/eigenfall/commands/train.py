@@ -9,7 +9,7 @@ from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
 from eigenfall.commands.summary import gathered, show, summarised
-from eigenfall.runs import Run, execute_all
+from eigenfall.runs import Run, device_for, execute_all
 from eigenfall.training import Training
 
 
@@ -92,9 +92,9 @@ def train(
 
 def default_workers(device: str = "cpu") -> int:
     """As many as this process may use cores; one on a GPU."""
-    return (
-        1 if device not in ("cpu", "auto") else len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    )
+    if device_for(device).type != "cpu":
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
 
 
 def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -> list[Path]:
