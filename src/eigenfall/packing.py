@@ -4,7 +4,7 @@
 
 A JSON array is a tuple, an object a mapping. What JSON lacks stands in an object with one marked key: `$tensor` the
 name of an array, `$float` one of nan, inf and -inf, `$list` a list, `$mapping` the pairs of a mapping with a marked
-key, `$noun` the class of one of the values in `types.py`, its fields beside it. Nothing else can be written, and
+key, `$noun` the class of one of the values in `types`, its fields beside it. Nothing else can be written, and
 nothing else is made when reading: no class is imported, no object unpickled.
 
 A snapshot, which is flat and of any type that tensors have, is one safetensors file, sealed with its SHA-256.
@@ -33,7 +33,7 @@ from eigenfall.check import need, one_of
 NOUNS = {
     name: noun
     for name, noun in vars(types).items()
-    if isinstance(noun, type) and dataclasses.is_dataclass(noun) and noun.__module__ == types.__name__
+    if isinstance(noun, type) and dataclasses.is_dataclass(noun) and noun.__module__.startswith("eigenfall.types.")
 }
 SCALARS = (str, int, float, bool, type(None))
 STORED = (

@@ -1,0 +1,52 @@
+"""The nouns: frozen values with shapes. They hold no settings and read no files.
+
+Axes are named as in `docs/notation.md`. Ranks count from 1 and a window includes both ends. Tensors
+inside a noun are never changed after it is made.
+"""
+
+from eigenfall.types.data import Bounds, Examples, Responses, Split
+from eigenfall.types.results import Measurement, Record, Row
+from eigenfall.types.robustness import (
+    Epsilon,
+    Evidence,
+    GaussianNoise,
+    LpBall,
+    Proposal,
+    RobustnessCurve,
+    Smoothness,
+    Threat,
+    Verdict,
+    per_input,
+)
+from eigenfall.types.spectra import Estimate, Gram, Spectrum, SpectrumFit
+from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, Step, Task
+
+__all__ = [
+    "Bounds",
+    "Epsilon",
+    "Estimate",
+    "Evidence",
+    "Examples",
+    "ForwardPass",
+    "GaussianNoise",
+    "Gram",
+    "LpBall",
+    "Measurement",
+    "Penalty",
+    "Progress",
+    "Proposal",
+    "Record",
+    "Reference",
+    "Responses",
+    "RobustnessCurve",
+    "Row",
+    "Smoothness",
+    "Spectrum",
+    "SpectrumFit",
+    "Split",
+    "Step",
+    "Task",
+    "Threat",
+    "Verdict",
+    "per_input",
+]

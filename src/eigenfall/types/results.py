@@ -1,0 +1,96 @@
+"""Everything measured about one model or recording, and a finished run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float64
+from torch import Tensor
+
+from eigenfall.types.robustness import RobustnessCurve, Smoothness, Verdict
+from eigenfall.types.spectra import Spectrum, SpectrumFit
+
+Row = Mapping[str, Any]
+"""One number, as it goes to machines: `quantity`, `value`, `low`, `high`, `level`, and what it depends on."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Measurement:
+    """Everything measured about one model or one recording.
+
+    Attributes:
+        name: of the model or recording.
+        spectra: by layer.
+        fits: by layer.
+        smoothness: by layer and quantity, `layer` or `layer/quantity`.
+        curves: by name, "headline" among them.
+        verdicts: of every check, in order.
+        rows: every number, tidy.
+        notices: what a reader must know, in words.
+        margins: target's logit less the largest other, of each example, `(inputs,)`; positive: right, else wrong.
+    """
+
+    name: str
+    spectra: Mapping[str, Spectrum] = field(default_factory=dict)
+    fits: Mapping[str, SpectrumFit] = field(default_factory=dict)
+    smoothness: Mapping[str, Smoothness] = field(default_factory=dict)
+    curves: Mapping[str, RobustnessCurve] = field(default_factory=dict)
+    verdicts: tuple[Verdict, ...] = ()
+    rows: tuple[Row, ...] = ()
+    notices: tuple[str, ...] = ()
+    margins: Float64[Tensor, " inputs"] | None = None
+
+    def __str__(self) -> str:
+        lines = [self.name]
+        for entry in self.rows:
+            if entry["quantity"] == "clean_accuracy":
+                lines.append(f"  clean accuracy {_percent(entry)}, {entry['n']} inputs")
+        lines += [f"  {layer}: {fit}" for layer, fit in self.fits.items()]
+        for layer, smoothness in self.smoothness.items():
+            middle = float(smoothness.values.median())
+            lines.append(f"  {layer}: median ‖J‖ {middle:.4g}, {len(smoothness.values)} inputs")
+        for entry in self.rows:
+            if entry["quantity"] == "robust_accuracy" and entry["attack"] == "headline":
+                shown = "FAIL: see the checks" if entry.get("verdict") == "FAIL" else _percent(entry)
+                lines.append(f"  worst case at ε = {entry['epsilon']:g} {entry['norm']}: {shown}")
+        for verdict in ("FAIL", "WARN", "PASS", "NOT RUN"):
+            named = [found.check for found in self.verdicts if found.verdict == verdict]
+            if named:
+                lines.append(f"  checks {verdict}: {' '.join(named)}")
+        return "\n".join([*lines, *(f"  {notice}" for notice in self.notices)])
+
+    __repr__ = __str__
+
+
+def _percent(entry: Row) -> str:
+    """A share with its interval, in percent."""
+    ends = f" [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if "low" in entry else ""
+    return f"{100 * entry['value']:.1f} %{ends}"
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One finished run, as read from its folder.
+
+    Attributes:
+        path: the folder.
+        run: the run's settings, plain values; parts are in the grammar with every field explicit.
+        versions: of eigenfall, Python, torch, numpy, and the machine.
+        measurement: everything measured.
+        history: one row per logged training step.
+        bibliography: BibTeX entries of the parts used.
+        name: folder name: arm, seed and the run's hash.
+    """
+
+    path: Path
+    run: Mapping[str, Any]
+    versions: Mapping[str, str]
+    measurement: Measurement
+    history: tuple[Row, ...] = ()
+    bibliography: str = ""
+
+    @property
+    def name(self) -> str:
+        """Folder name: arm, seed and the run's hash."""
+        return self.path.name
