@@ -12,10 +12,10 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("grammar", "atomic", "formats", "linalg", "sources", "statistics"),
+    ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
     ("downloads", "excess", "types"),
-    ("bases", "datafiles", "layers", "objectives", "packing", "references", "rows", "splits"),
-    ("blocks", "snapshots"),
+    ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
+    ("blocks", "grams", "snapshots"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs

@@ -11,6 +11,7 @@ steepens the spectrum: true α = 1, 200 units, 400 stimuli gave 1.28 on the data
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -18,8 +19,10 @@ from jaxtyping import Int64
 from scipy import stats
 from torch import Tensor
 
-from eigenfall.check import need
+from eigenfall import grams
+from eigenfall.check import given, need
 from eigenfall.statistics import t_interval
+from eigenfall.streams import Stream
 from eigenfall.types import Estimate, Gram, Responses, Spectrum, SpectrumFit
 
 Estimator = Callable[[Responses | Gram, torch.Generator], Spectrum]
@@ -50,25 +53,30 @@ def half(stimuli: int, block: int, generator: torch.Generator) -> Int64[Tensor, 
 
 def among(responses: Responses, indices: Int64[Tensor, " drawn"], stimuli: int) -> Responses:
     """The responses to some of the stimuli; a stream is filtered as it is read again."""
-    if responses.values is not None:
-        return replace(responses, values=responses.values[:, indices.to(responses.values.device)])
+    if responses.chunks is None:
+        values = given(responses.values, "responses", "none", "Give `values` or `chunks`.")
+        return replace(responses, values=values[:, indices.to(values.device)])
+    size = None if responses.size is None else (responses.size[0], len(indices), responses.size[2])
+    if responses.chunked_over == "units":
+        return replace(responses, chunks=Stream(responses.chunks, partial(_rows, indices=indices)), size=size)
     mask = torch.zeros(stimuli, dtype=torch.bool)
     mask[indices] = True
 
     def chunks() -> Iterator[Tensor]:
         start = 0
         for piece in responses.pieces():
-            if responses.chunked_over == "units":
-                yield piece[:, indices.to(piece.device)]
-                continue
             here = mask[start : start + piece.shape[1]].to(piece.device)
             start += piece.shape[1]
             _need_same(start <= stimuli, stimuli, f"at least {start}")
             if bool(here.any()):
                 yield piece[:, here]
-        _need_same(responses.chunked_over == "units" or start == stimuli, stimuli, f"{start}")
+        _need_same(start == stimuli, stimuli, f"{start}")
 
-    return replace(responses, chunks=chunks)
+    return replace(responses, chunks=chunks, size=size)
+
+
+def _rows(piece: Tensor, indices: Tensor) -> Tensor:
+    return piece[:, indices.to(piece.device)]
 
 
 def _need_same(held: bool, stimuli: int, got: str) -> None:
@@ -80,27 +88,13 @@ def _need_same(held: bool, stimuli: int, got: str) -> None:
     )
 
 
-def among_gram(gram: Gram, indices: Int64[Tensor, " drawn"]) -> Gram:
-    """Second moments of some of the stimuli, centred anew, from those of all: HKH of the block K."""
-    need(
-        gram.side == "stimuli",
-        expected="responses, or a Gram matrix over stimuli, to draw half-samples from",
-        got="a Gram matrix over units",
-        remedy="Give the responses: their chunks are read again.",
-    )
-    chosen = indices.to(gram.matrix.device)
-    matrix = gram.matrix[chosen][:, chosen]
-    matrix = matrix - matrix.mean(0)
-    return replace(gram, matrix=matrix - matrix.mean(1, keepdim=True), stimuli=len(indices))
-
-
 def half_sample_spectra(
     responses: Responses | Gram, stimuli: int, estimator: Estimator, generator: torch.Generator, draws: int
 ) -> Iterator[Spectrum]:
     """Spectra of half-samples, one after the other. A stream is read once per draw."""
     for _ in range(draws):
         if isinstance(responses, Gram):
-            yield estimator(among_gram(responses, half(stimuli, 1, generator)), generator)
+            yield estimator(grams.among(responses, half(stimuli, 1, generator)), generator)
         else:
             yield estimator(among(responses, half(stimuli, responses.block, generator), stimuli), generator)
 

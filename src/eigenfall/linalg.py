@@ -6,7 +6,7 @@ Source: Chan, Golub & LeVeque 1983, The American Statistician 37, doi:10.1080/00
 E[xxᵀ] − x̄x̄ᵀ is never formed: it loses every eigenvalue below 2⁻⁵² ‖x̄‖².
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -126,7 +126,7 @@ def _panel(matrix: Tensor) -> int:
     return PANEL if matrix.device.type == "cpu" else max(1, len(matrix))
 
 
-def _add_products(matrix: Tensor, factor: Tensor, precision: Precision) -> None:
+def add_products(matrix: Tensor, factor: Tensor, precision: Precision) -> None:
     """Add factorᵀ factor to the matrix, in place, on and below the diagonal only."""
     width = _panel(matrix)
     factor = factor.float() if precision == "mixed" else factor
@@ -139,7 +139,7 @@ def _add_products(matrix: Tensor, factor: Tensor, precision: Precision) -> None:
             matrix[start:end, :end].addmm_(left, right)
 
 
-def _mirror(matrix: Tensor) -> Tensor:
+def mirrored(matrix: Tensor) -> Tensor:
     """The matrix with what is above the diagonal copied from below, in place."""
     width = _panel(matrix)
     for start in range(0, len(matrix), width):
@@ -167,7 +167,7 @@ class UnitSide:
     @property
     def matrix(self) -> Float64[Tensor, "units units"]:
         """`(units, units)` float64, centred at the mean: a view of the sums, which later rows change."""
-        return _mirror(self.sums)
+        return mirrored(self.sums)
 
     def add(self, rows: Float[Tensor, "stimuli units"]) -> None:
         """Add rows, block by block."""
@@ -176,7 +176,7 @@ class UnitSide:
                 continue
             block = block.double()
             mean = block.mean(0)
-            _add_products(self.sums, block - mean, self.precision)
+            add_products(self.sums, block - mean, self.precision)
             self._shift(len(block), mean)
 
     def merge(self, count: int, mean: Float64[Tensor, " units"], matrix: Float64[Tensor, "units units"]) -> None:
@@ -191,74 +191,3 @@ class UnitSide:
         self.sums.addr_(change, change, alpha=self.count * count / total)
         self.mean = self.mean + change * (count / total)
         self.count = total
-
-
-def stimulus_side(
-    blocks: Iterable[Float[Tensor, "stimuli some_units"]], precision: Precision = "float64"
-) -> tuple[Float64[Tensor, "stimuli stimuli"], int]:
-    """XXᵀ of responses X centred over stimuli, from blocks of units; and how many units there were."""
-    matrix, units = torch.zeros(0, 0, dtype=torch.float64), 0
-    for columns in blocks:
-        for block in columns.split(max(1, BLOCK // max(1, len(columns))), dim=1):
-            block = block.double()
-            if units == 0:
-                matrix = torch.zeros(len(block), len(block), dtype=torch.float64, device=block.device)
-            need(
-                len(block) == len(matrix),
-                expected=f"{len(matrix)} stimuli in every chunk of units",
-                got=f"{len(block)}",
-                remedy="Cut the chunks along the units only.",
-            )
-            _add_products(matrix, (block - block.mean(0)).T, precision)
-            units += block.shape[1]
-    need(units > 0, expected="at least one unit", got="none", remedy="Look at where the chunks come from.")
-    return _mirror(matrix), units
-
-
-class SmallerSide:
-    """Second moments of rows that come in chunks, on whichever side turns out smaller.
-
-    Rows are kept until there are more of them than units, and then folded into the sums over units. So no more than
-    units × units values are ever held.
-    """
-
-    def __init__(self, precision: Precision = "float64"):
-        self.precision: Precision = precision
-        self.stimuli = 0
-        self.units = 0
-        self.kept: list[Tensor] = []
-        self.sums: UnitSide | None = None
-
-    def add(self, rows: Float[Tensor, "stimuli units"]) -> None:
-        """Add a chunk of rows; its tensor may be used again afterwards."""
-        if self.stimuli == 0:
-            self.units = rows.shape[1]
-        need(
-            rows.shape[1] == self.units,
-            expected=f"{self.units} units in every chunk of stimuli",
-            got=f"{rows.shape[1]}",
-            remedy="Cut the chunks along the stimuli only.",
-        )
-        self.stimuli += len(rows)
-        if self.sums is None and self.stimuli > self.units:
-            self.sums = UnitSide(self.units, self.precision, rows.device)
-            for earlier in self.kept:
-                self.sums.add(earlier)
-            self.kept = []
-        if self.sums is None:
-            self.kept.append(rows.detach().clone())
-        else:
-            self.sums.add(rows)
-
-    def matrix(self) -> tuple[Float64[Tensor, "side side"], Literal["units", "stimuli"]]:
-        """The matrix, and the side it is over."""
-        need(
-            self.stimuli > 0, expected="at least one stimulus", got="none", remedy="Look at where the chunks come from."
-        )
-        if self.sums is not None:
-            return self.sums.matrix, "units"
-        width = max(1, BLOCK // self.stimuli)
-        blocks = (
-            torch.cat([rows[:, start : start + width] for rows in self.kept]) for start in range(0, self.units, width)
-        )
-        return stimulus_side(blocks, self.precision)[0], "stimuli"

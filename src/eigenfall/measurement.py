@@ -18,11 +18,12 @@ from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.intervals import half_samples
 from eigenfall.layers import OUTPUTS, View, device_of, hidden_names, layer_names, left_as_found, need_layers
 from eigenfall.presets import PRESETS
-from eigenfall.robustness import Stage, consumed, gathering, headline_stands, judged
+from eigenfall.robustness import gathering, headline_stands, judged
 from eigenfall.rows import of_clean, of_curve, of_smoothness, of_spectrum, of_verdicts
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.spectra.pca import PCA
-from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split
+from eigenfall.stages import consumed
+from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split, Stage
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,12 @@ from eigenfall.architectures.imported import Imported
 from eigenfall.atomic import sha256
 from eigenfall.check import need
 from eigenfall.layers import device_of
-from eigenfall.measurement import Plan, Stage, measuring, measuring_responses
+from eigenfall.measurement import Plan, measuring, measuring_responses
 from eigenfall.packing import sha256_of
 from eigenfall.presets import PRESETS
 from eigenfall.rows import row, with_context
 from eigenfall.training import Diverged, Training, captured_by, reference_of, train
-from eigenfall.types import Examples, Measurement, Responses, Row, Split, Step
+from eigenfall.types import Examples, Measurement, Responses, Row, Split, Stage, Step
 
 CHECKPOINT_SECONDS = 5.0
 STALE = 0.1

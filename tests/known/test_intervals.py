@@ -7,8 +7,9 @@ from exact import power_law, seeded
 from scipy import stats
 
 from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.grams import gram
 from eigenfall.intervals import centred_on, half, half_samples, over_seeds
-from eigenfall.spectra.pca import PCA, gram
+from eigenfall.spectra.pca import PCA
 from eigenfall.types import Gram, Responses
 
 
@@ -244,7 +245,7 @@ def test_a_gram_over_units_is_refused():
     moments = gram(responses)
     assert isinstance(moments, Gram)
     assert refused(lambda: half_samples(moments, spectrum, PCA(), LeastSquares(1, 8), seeded(0))) == (
-        "Expected responses, or a Gram matrix over stimuli, to draw half-samples from, got a Gram matrix over units. "
+        "Expected responses, or a Gram matrix over stimuli, to draw stimuli from, got a Gram matrix over units. "
         "Give the responses: their chunks are read again."
     )
 

@@ -1,13 +1,11 @@
 import pytest
 import torch
 from exact import seeded
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from naive import covariance
 from torch.testing import assert_close
 
 from eigenfall import linalg
-from eigenfall.linalg import SmallerSide, UnitSide, stimulus_side, symmetric_eigenvalues, symmetric_eigh
+from eigenfall.linalg import UnitSide, symmetric_eigenvalues, symmetric_eigh
 
 
 def symmetric(side, seed=0):
@@ -109,21 +107,6 @@ def rows(stimuli, units, offset=0.0, seed=0):
     return torch.randn(stimuli, units, generator=seeded(seed), dtype=torch.float64) + offset
 
 
-@given(st.integers(2, 12), st.integers(1, 9), st.lists(st.integers(1, 5), max_size=4))
-@settings(max_examples=40, deadline=None)
-def test_chunks_add_up_to_the_whole_whatever_their_sizes(stimuli, units, cuts):
-    whole = rows(stimuli, units, offset=3.0, seed=stimuli)
-    sums, start = SmallerSide(), 0
-    for size in (*cuts, stimuli):
-        sums.add(whole[start : start + size])
-        start = min(stimuli, start + size)
-    matrix, side = sums.matrix()
-    centred = whole - whole.mean(0)
-    assert (sums.stimuli, sums.units) == (stimuli, units)
-    assert side == ("units" if stimuli > units else "stimuli")
-    assert_close(matrix, centred.T @ centred if side == "units" else centred @ centred.T, rtol=0, atol=1e-12)
-
-
 def test_sums_over_units_equal_the_definition():
     sums = UnitSide(5)
     sums.add(rows(11, 5))
@@ -153,23 +136,6 @@ def test_a_large_mean_costs_no_digits():
     assert_close(sums.matrix, shifted.T @ shifted, rtol=1e-7, atol=1e-6)
 
 
-def test_rows_are_kept_only_until_there_are_more_than_units():
-    sums = SmallerSide()
-    sums.add(rows(3, 4))
-    assert len(sums.kept) == 1
-    sums.add(rows(2, 4))
-    assert sums.kept == []
-    assert sums.sums.count == 5
-
-
-def test_a_chunk_may_be_overwritten_once_it_was_added():
-    buffer, sums = rows(3, 9), SmallerSide()
-    sums.add(buffer)
-    buffer.zero_()
-    centred = rows(3, 9) - rows(3, 9).mean(0)
-    assert_close(sums.matrix()[0], centred @ centred.T)
-
-
 def test_mixed_precision_is_close_and_not_equal():
     exact, mixed = UnitSide(6), UnitSide(6, "mixed")
     for sums in (exact, mixed):
@@ -180,10 +146,8 @@ def test_mixed_precision_is_close_and_not_equal():
 
 def test_blocks_do_not_change_the_sums(monkeypatch):
     whole = rows(40, 7)
-    truth = stimulus_side([whole.T.contiguous()])[0]
     monkeypatch.setattr(linalg, "BLOCK", 20)
     monkeypatch.setattr(linalg, "PANEL", 3)
-    assert_close(stimulus_side([whole.T.contiguous()])[0], truth)
     sums = UnitSide(7)
     sums.add(whole)
     centred = whole - whole.mean(0)
@@ -199,18 +163,3 @@ def test_both_triangles_are_filled_however_many_panels_there_are(precision):
         sums.add(part)
         assert torch.equal(sums.matrix, sums.matrix.T)
     assert_close(sums.matrix, centred.T @ centred, rtol=0, atol=1e-11 if precision == "float64" else 1e-4)
-
-
-def test_chunks_that_do_not_fit_together_are_refused():
-    sums = SmallerSide()
-    assert refused(sums.matrix) == ("Expected at least one stimulus, got none. Look at where the chunks come from.")
-    sums.add(rows(2, 3))
-    assert refused(lambda: sums.add(rows(2, 4))) == (
-        "Expected 3 units in every chunk of stimuli, got 4. Cut the chunks along the stimuli only."
-    )
-    assert refused(lambda: stimulus_side([rows(2, 3), rows(3, 3)])) == (
-        "Expected 2 stimuli in every chunk of units, got 3. Cut the chunks along the units only."
-    )
-    assert refused(lambda: stimulus_side([])) == (
-        "Expected at least one unit, got none. Look at where the chunks come from."
-    )

@@ -13,7 +13,7 @@ from eigenfall.attacks.fgsm import FGSM
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
 from eigenfall.presets import PRESETS
-from eigenfall.robustness import Stage, attacking, flip_epsilon, only, robustness
+from eigenfall.robustness import attacking, flip_epsilon, only, robustness
 from eigenfall.types import GaussianNoise, LpBall, Proposal, Split
 
 LINF, L2 = LpBall("Linf"), LpBall("L2")
@@ -258,7 +258,7 @@ def test_whoever_watches_consumes_stages():
             curve = finished.value
             break
         assert torch.is_grad_enabled()
-    assert seen[0] == Stage("fgsm, ε = 0.1", 0, 6)
+    assert (seen[0].what, seen[0].done, seen[0].total) == ("fgsm, ε = 0.1", 0, 6)
     assert [stage.done for stage in seen] == list(range(6))
     assert curve.block == 8
 

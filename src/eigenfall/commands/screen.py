@@ -18,9 +18,8 @@ from rich.progress import (
 from rich.table import Table
 
 from eigenfall import records
-from eigenfall.measurement import Stage
 from eigenfall.runs import Event
-from eigenfall.types import Row
+from eigenfall.types import Row, Stage
 
 Result = TypeVar("Result")
 

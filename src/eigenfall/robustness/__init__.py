@@ -1,12 +1,10 @@
 """Attacks proposed, verified and judged; and what the checks of a bundle need, gathered."""
 
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
-from eigenfall.robustness.harness import Stage, attacking, consumed, flip_epsilon, only, robustness
+from eigenfall.robustness.harness import attacking, flip_epsilon, only, robustness
 
 __all__ = [
-    "Stage",
     "attacking",
-    "consumed",
     "flip_epsilon",
     "gather",
     "gathering",

@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.objectives import ascent, is_zero
-from eigenfall.robustness.harness import Stage, attacking, consumed, only
-from eigenfall.types import Evidence, GaussianNoise, RobustnessCurve, Split, Threat, Verdict
+from eigenfall.robustness.harness import attacking, only
+from eigenfall.stages import consumed
+from eigenfall.types import Evidence, GaussianNoise, RobustnessCurve, Split, Stage, Threat, Verdict
 
 LOSSES = ("margin", "dlr", "ce_std", "ce")
 SCALES = (0.01, 100.0, 1000.0)

@@ -21,16 +21,8 @@ from eigenfall.check import given, need
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.objectives import Batched, margin
 from eigenfall.parts import spell
-from eigenfall.types import RobustnessCurve, Split, Threat
-
-
-@dataclass(frozen=True)
-class Stage:
-    """How far the attacks are: which one, and how many of how many pieces are done."""
-
-    what: str
-    done: int
-    total: int
+from eigenfall.stages import consumed
+from eigenfall.types import RobustnessCurve, Split, Stage, Threat
 
 
 def robustness(
@@ -60,15 +52,6 @@ def robustness(
             not ascend, or an attack proposes what the threat forbids.
     """
     return consumed(attacking(model, attacks, examples, threat, epsilons, generator, batch_size, block))
-
-
-def consumed(stages: Generator[Any, None, Any]) -> Any:
-    """The value of a generator of stages, unwatched."""
-    while True:
-        try:
-            next(stages)
-        except StopIteration as finished:
-            return finished.value
 
 
 def attacking(

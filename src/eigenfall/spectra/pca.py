@@ -9,100 +9,15 @@ Source: Pearson 1901, Phil. Mag. 2, 559-572, doi:10.1080/14786440109462720.
 Differs from the source: divisor S − 1. No Gram matrix is ever squared, which would lose ranks below 10⁻⁸ of the top.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
+from eigenfall import grams, repeats
 from eigenfall.check import need
-from eigenfall.linalg import BLOCK, Precision, SmallerSide, stimulus_side, symmetric_eigenvalues
+from eigenfall.linalg import Precision, symmetric_eigenvalues
 from eigenfall.types import Gram, Responses, Spectrum
-
-
-def repeat_mean(
-    piece: Float[Tensor, "repeats stimuli units"], first_stimulus: int = 0, first_unit: int = 0, name: str = "responses"
-) -> Float[Tensor, "stimuli units"]:
-    """Mean over the repeats that are there.
-
-    Raises:
-        ValueError: if a unit has no repeat at a stimulus, or a value is infinite; the place is named, counted from 0.
-    """
-    mean = piece[0] if len(piece) == 1 else piece.double().nanmean(0)
-    if not bool(torch.isfinite(mean.sum(dtype=torch.float64))):
-        bad = ~torch.isfinite(mean)
-        need(
-            not bool(bad.any()),
-            expected=f"finite {name}",
-            got=_place(mean, bad, first_stimulus, first_unit),
-            remedy="Leave that stimulus or unit out.",
-        )
-    return mean
-
-
-def _place(mean: Tensor, bad: Tensor, first_stimulus: int, first_unit: int) -> str:
-    """The first bad value and where it stands; empty without one."""
-    for stimulus, unit in bad.nonzero()[:1].tolist():
-        what = "no finite repeat" if bool(torch.isnan(mean[stimulus, unit])) else "an infinite value"
-        return f"{what} at stimulus {stimulus + first_stimulus}, unit {unit + first_unit}, counted from 0"
-    return ""
-
-
-def _need_stimuli(stimuli: int, units: int, name: str) -> None:
-    need(
-        stimuli >= 2 and units >= 1,
-        expected=f"at least two stimuli and one unit in {name}",
-        got=f"{stimuli} × {units}",
-        remedy="A covariance needs differences between stimuli.",
-    )
-
-
-def _in_blocks(responses: Responses) -> Responses:
-    """Responses in memory as a stream of views, cut along the longer of stimuli and units."""
-    if responses.values is None:
-        return responses
-    repeats, stimuli, units = responses.values.shape
-    over, axis, across = ("units", 2, stimuli) if stimuli <= units else ("stimuli", 1, units)
-    views = responses.values.split(max(1, BLOCK // max(1, repeats * across)), dim=axis)
-    return replace(responses, values=None, chunks=lambda: views, chunked_over=over)
-
-
-def _means(responses: Responses, repeats: list[int]) -> Iterator[Tensor]:
-    """Repeat means, chunk by chunk; how many repeats each is over is noted in the list."""
-    stimuli = units = 0
-    for piece in responses.pieces():
-        repeats.append(len(piece))
-        yield repeat_mean(piece, stimuli, units, responses.name)
-        stimuli += piece.shape[1] if responses.chunked_over == "stimuli" else 0
-        units += piece.shape[2] if responses.chunked_over == "units" else 0
-
-
-def gram(responses: Responses, precision: Precision = "float64") -> Gram:
-    """Second moments of the repeat means on the smaller side, centred over stimuli, from one reading of the chunks.
-
-    A stream over stimuli keeps its rows until there are more of them than units; a stream over units is on the side
-    of the stimuli.
-
-    Raises:
-        ValueError: for fewer than two stimuli, chunks that do not fit together, or values that are not finite.
-    """
-    responses = _in_blocks(responses)
-    repeats: list[int] = []
-    means = _means(responses, repeats)
-    if responses.chunked_over == "units":
-        matrix, units = stimulus_side(means, precision)
-        stimuli, side = len(matrix), "stimuli"
-        _need_stimuli(stimuli, units, responses.name)
-    else:
-        sums = SmallerSide(precision)
-        for mean in means:
-            sums.add(mean)
-        stimuli, units = sums.stimuli, sums.units
-        _need_stimuli(stimuli, units, responses.name)
-        matrix, side = sums.matrix()
-    return Gram(matrix, side, stimuli, units, max(repeats), responses.name)
 
 
 @dataclass(frozen=True)
@@ -135,12 +50,11 @@ class PCA:
             >>> PCA()(Responses(values=rows[None])).eigenvalues
             tensor([2.], dtype=torch.float64)
         """
-        moments = responses if isinstance(responses, Gram) else gram(responses, self.precision)
-        _need_stimuli(moments.stimuli, moments.units, moments.name)
+        moments = grams.averaged(responses) if isinstance(responses, Gram) else self._moments(responses)
         need(
-            bool(moments.matrix.diagonal().max() > 0),
+            moments.stimuli >= 2 and moments.units >= 1 and bool(moments.matrix.diagonal().max() > 0),
             expected=f"{moments.name} that vary over stimuli",
-            got="no variance in any unit",
+            got="no variance in any unit" if moments.stimuli >= 2 else f"{moments.stimuli} of them",
             remedy="Look for a dead layer, or a constant input.",
         )
         eigenvalues = symmetric_eigenvalues(moments.matrix)[: min(moments.stimuli - 1, moments.units)]
@@ -148,7 +62,13 @@ class PCA:
             eigenvalues=eigenvalues.clamp_min(0) / (moments.stimuli - 1),
             stimuli=moments.stimuli,
             units=moments.units,
-            repeats=moments.repeats,
+            repeats=moments.averaged,
             estimator="pca",
             name=moments.name,
         )
+
+    def _moments(self, responses: Responses) -> Gram:
+        """Second moments of the repeat means."""
+        seen: list[int] = []
+        found = grams.gram(repeats.averaged(responses, seen), self.precision)
+        return replace(found, averaged=max(seen))

@@ -5,6 +5,7 @@ inside a noun are never changed after it is made.
 """
 
 from eigenfall.types.data import Bounds, Examples, Responses, Split
+from eigenfall.types.diagnostics import Diagnostics, LawScore, LocalSlopes, Reliability, SimulatedBias, Subsampling
 from eigenfall.types.results import Measurement, Record, Row
 from eigenfall.types.robustness import (
     Epsilon,
@@ -18,11 +19,14 @@ from eigenfall.types.robustness import (
     Verdict,
     per_input,
 )
-from eigenfall.types.spectra import Estimate, Gram, Spectrum, SpectrumFit
+from eigenfall.types.spectra import Dimension, Estimate, Gram, Moments, Spectrum, SpectrumFit
+from eigenfall.types.stages import Stage
 from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, Step, Task
 
 __all__ = [
     "Bounds",
+    "Diagnostics",
+    "Dimension",
     "Epsilon",
     "Estimate",
     "Evidence",
@@ -30,21 +34,28 @@ __all__ = [
     "ForwardPass",
     "GaussianNoise",
     "Gram",
+    "LawScore",
+    "LocalSlopes",
     "LpBall",
     "Measurement",
+    "Moments",
     "Penalty",
     "Progress",
     "Proposal",
     "Record",
     "Reference",
+    "Reliability",
     "Responses",
     "RobustnessCurve",
     "Row",
+    "SimulatedBias",
     "Smoothness",
     "Spectrum",
     "SpectrumFit",
     "Split",
+    "Stage",
     "Step",
+    "Subsampling",
     "Task",
     "Threat",
     "Verdict",

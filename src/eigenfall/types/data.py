@@ -64,7 +64,8 @@ class Responses:
     Attributes:
         values: `(repeats, stimuli, units)`, NaN for a missing repeat.
         chunks: called without arguments, yields pieces `(repeats, some stimuli, units)`, or
-            `(repeats, stimuli, some units)` if `chunked_over` is "units".
+            `(repeats, stimuli, some units)` if `chunked_over` is "units". What it returns may have a length and be
+            indexed: then progress knows its end, and an interrupted reading goes on where it stopped.
         chunked_over: the axis along which pieces are cut.
         sampled_over: what the second axis counts.
         name: what is shown in tables, for instance a layer or a file.
@@ -72,6 +73,9 @@ class Responses:
         dropped: what was left out on the way here, and how many.
         block: how many successive samples belong together, such as the places of one input, or a stretch of time;
             resampling keeps them together.
+        size: `(repeats, stimuli, units)` of a stream, if it is known before reading.
+        digest: SHA-256 of the contents, if it is known without reading; empty if not.
+        notices: what a reader must know of how the responses came about, in words.
     """
 
     values: Float[Tensor, "repeats stimuli units"] | None = None
@@ -82,6 +86,9 @@ class Responses:
     understood: str = ""
     dropped: Mapping[str, int] = field(default_factory=dict)
     block: int = 1
+    size: tuple[int, int, int] | None = None
+    digest: str = ""
+    notices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         need(
@@ -90,6 +97,14 @@ class Responses:
             got="both" if self.values is not None else "neither",
             remedy="Give `values` or `chunks`, not both.",
         )
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """`(repeats, stimuli, units)`; `None` for a stream that does not say."""
+        if self.values is None:
+            return self.size
+        repeats, stimuli, units = self.values.shape
+        return repeats, stimuli, units
 
     def pieces(self) -> Iterator[Tensor]:
         """The responses as three-axis pieces: the whole, or chunk by chunk, each checked for its axes."""

@@ -8,8 +8,9 @@ from typing import Any
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.types.diagnostics import Diagnostics, Reliability
 from eigenfall.types.robustness import RobustnessCurve, Smoothness, Verdict
-from eigenfall.types.spectra import Spectrum, SpectrumFit
+from eigenfall.types.spectra import Dimension, Moments, Spectrum, SpectrumFit
 
 Row = Mapping[str, Any]
 """One number, as it goes to machines: `quantity`, `value`, `low`, `high`, `level`, and what it depends on."""
@@ -21,14 +22,18 @@ class Measurement:
 
     Attributes:
         name: of the model or recording.
-        spectra: by layer.
-        fits: by layer.
+        spectra: by layer; of a recording, by estimator.
+        fits: the fit of each spectrum, or of moments, by the same name.
         smoothness: by layer and quantity, `layer` or `layer/quantity`.
         curves: by name, "headline" among them.
         verdicts: of every check, in order.
         rows: every number, tidy.
         notices: what a reader must know, in words.
         margins: target's logit less the largest other, of each example, `(inputs,)`; positive: right, else wrong.
+        moments: eigenmoments, by estimator.
+        dimensions: by name.
+        diagnostics: what stands beside a fit, by the fit's name.
+        reliability: how much of each unit's variance repeats, for a recording with repeats.
     """
 
     name: str
@@ -40,6 +45,10 @@ class Measurement:
     rows: tuple[Row, ...] = ()
     notices: tuple[str, ...] = ()
     margins: Float64[Tensor, " inputs"] | None = None
+    moments: Mapping[str, Moments] = field(default_factory=dict)
+    dimensions: Mapping[str, Dimension] = field(default_factory=dict)
+    diagnostics: Mapping[str, Diagnostics] = field(default_factory=dict)
+    reliability: Reliability | None = None
 
     def __str__(self) -> str:
         lines = [self.name]

@@ -1,0 +1,19 @@
+"""Second moments of responses: how they are found, how they are added up, and what is computed from them alone."""
+
+from eigenfall.grams.algebra import added, among, averaged, centred_apart, reliability
+from eigenfall.grams.readings import gram, gramming
+from eigenfall.grams.routes import MEMORY, Route, route, size_of
+
+__all__ = [
+    "MEMORY",
+    "Route",
+    "added",
+    "among",
+    "averaged",
+    "centred_apart",
+    "gram",
+    "gramming",
+    "reliability",
+    "route",
+    "size_of",
+]

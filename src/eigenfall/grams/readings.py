@@ -1,0 +1,191 @@
+"""Responses to their second moments, on the smaller side, from as few readings as memory allows.
+
+    stimulus side   Gₜᵤ = Xₜ Xᵤᵀ   adds up over units         unit side   Gₜᵤ = Xₜᵀ Xᵤ   adds up over stimuli
+
+X are the responses less each unit's mean over all stimuli and repeats, one mean for all repeats. A repeat's own mean is
+taken off afterwards, where an estimator wants that: HGH on the stimulus side.
+
+| chunks over | side | readings | held |
+|---|---|---|---|
+| units | stimuli | 1 | the matrix, one chunk |
+| stimuli | units | 1 | the matrix, one chunk |
+| as the side | either | 1, or more | the matrix, and all responses if they fit, else as many stimuli or units as do |
+
+All sums are float64; with "mixed", products of chunks are float32. E[xxᵀ] − x̄x̄ᵀ is never formed.
+"""
+
+from collections.abc import Iterable, Mapping
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from eigenfall.check import given, need
+from eigenfall.grams import routes
+from eigenfall.grams.crossing import crossing
+from eigenfall.grams.routes import MEMORY, Side, Size, route
+from eigenfall.grams.sums import OverStimuli, OverUnits, need_alike, need_same
+from eigenfall.linalg import Precision
+from eigenfall.stages import Working, consumed
+from eigenfall.streams import after, length
+from eigenfall.types import Gram, Responses, Stage
+
+
+def gram(
+    responses: Responses,
+    precision: Precision = "float64",
+    memory: float = MEMORY,
+    side: Side | None = None,
+) -> Gram:
+    """Second moments of all pairs of repeats.
+
+    Args:
+        responses: `(repeats, stimuli, units)` without missing repeats, in memory or in chunks.
+        precision: "float64", or "mixed": products in float32, sums in float64.
+        memory: GB of responses that may be held where chunks come along the wrong axis.
+        side: which axis the matrix is over; `None`: the smaller.
+
+    Raises:
+        ValueError: for fewer than two stimuli, chunks that do not fit together, or values that are not finite.
+    """
+    return consumed(gramming(responses, precision, memory, side))[0]
+
+
+def gramming(
+    responses: Responses,
+    precision: Precision = "float64",
+    memory: float = MEMORY,
+    side: Side | None = None,
+    labels: Int64[Tensor, " units"] | None = None,
+    kept: Mapping[str, Tensor] | None = None,
+) -> Working[tuple[Gram, ...]]:
+    """As `gram`, chunk by chunk.
+
+    Args:
+        responses: as for `gram`.
+        precision: as for `gram`.
+        memory: as for `gram`.
+        side: as for `gram`.
+        labels: group of each unit, from 0; the Gram of each group is kept apart. Stimulus side only.
+        kept: pieces of an earlier call that did not end.
+    """
+    shape = responses.shape
+    if shape is not None:
+        need_stimuli(shape, responses.name)
+        side = side or ("units" if shape[2] < shape[1] else "stimuli")
+        way = route(responses, precision, memory, side=side)
+        if way.readings > 1:
+            _need_one_group(labels)
+            return ((yield from crossing(responses, way, precision, memory, kept or {})),)
+    groups = 1 if labels is None else int(labels.max()) + 1
+    pieces, over = _along(responses, side)
+    fold = _Fold(over, "stimuli" if labels is not None else side, precision, labels, groups, responses.name)
+    first = fold.resume(kept) if kept and "at" in kept else 0
+    total = length(pieces)
+    for number, piece in enumerate(after(pieces, first), start=first + 1):
+        fold.add(piece)
+        del piece
+        yield Stage("second moments", number, total, {**fold.made(), "at": torch.tensor(number)})
+    return fold.grams(shape)
+
+
+def need_stimuli(size: Size, name: str) -> None:
+    """Refuse what has no covariance over stimuli."""
+    need(
+        size[1] >= 2 and size[2] >= 1,
+        expected=f"at least two stimuli and one unit in {name}",
+        got=f"{size[1]} × {size[2]}",
+        remedy="A covariance needs differences between stimuli.",
+    )
+
+
+def _need_one_group(labels: Tensor | None) -> None:
+    need(
+        labels is None,
+        expected="responses that come in chunks of units, to keep groups of units apart",
+        got="chunks of stimuli that do not fit into memory",
+        remedy="Allow more memory, or store the units in chunks.",
+    )
+
+
+def _along(responses: Responses, side: Side | None) -> tuple[Iterable[Tensor], Side]:
+    """The responses in chunks, and the axis these are cut along: in memory across the side, else as they come."""
+    if responses.chunks is not None:
+        return responses.chunks(), responses.chunked_over
+    values = given(responses.values, "responses", "none", "Give `values` or `chunks`.")
+    over = "units" if side == "stimuli" else "stimuli"
+    axis = 2 if over == "units" else 1
+    across = max(1, values.numel() // max(1, values.shape[axis]))
+    return values.split(max(1, routes.BLOCK // across), dim=axis), over
+
+
+class _Fold:
+    """Pieces folded into sums over the axis that they are cut along, or held until that is known to be the longer.
+
+    Pieces cut along the stimuli add up on the unit side, and the other way round. If the side is not said, pieces are
+    kept until there are more along than across; so no more than the smaller side squared is ever held.
+    """
+
+    def __init__(
+        self, over: Side, side: Side | None, precision: Precision, labels: Tensor | None, groups: int, name: str
+    ) -> None:
+        self.over: Side = over
+        self.side, self.name = side, name
+        self.precision: Precision = precision
+        self.labels, self.groups = labels, groups
+        self.seen = 0
+        self.held: list[Tensor] = []
+        self.sums: OverStimuli | OverUnits | None = None
+
+    def add(self, piece: Float[Tensor, "repeats stimuli units"]) -> None:
+        """Add a piece; its tensor may be used again afterwards."""
+        along, across = (1, 2) if self.over == "stimuli" else (2, 1)
+        self.seen += piece.shape[along]
+        longer = self.seen >= piece.shape[across] + (self.over == "stimuli")
+        if self.sums is None and (longer if self.side is None else self.side != self.over):
+            first = (self.held or [piece])[0]
+            self.sums = self._new("stimuli" if self.over == "units" else "units", first)
+            for earlier in self.held:
+                self.sums.add(earlier, self.name)
+            self.held = []
+        if self.sums is None:
+            need_alike((self.held or [piece])[0].shape, piece, self.over)
+            self.held.append(piece.detach().clone())
+        else:
+            self.sums.add(piece, self.name)
+
+    def _new(self, side: Side, piece: Tensor) -> OverStimuli | OverUnits:
+        if side == "stimuli":
+            return OverStimuli(piece, self.precision, self.labels, self.groups)
+        return OverUnits(piece, self.precision)
+
+    def made(self) -> dict[str, Tensor]:
+        """From these the same sums go on; nothing while pieces are held."""
+        return {} if self.sums is None else self.sums.made()
+
+    def resume(self, kept: Mapping[str, Tensor]) -> int:
+        """Go on from what was made; how many pieces that was."""
+        if "matrices" in kept:
+            self.sums = OverStimuli.resumed(kept, self.precision, self.labels)
+        elif "sums" in kept:
+            self.sums = OverUnits.resumed(kept, self.precision)
+        return int(kept["at"]) if self.sums is not None else 0
+
+    def grams(self, size: Size | None) -> tuple[Gram, ...]:
+        """The Gram, or that of each group; refused if another number of stimuli or units came than was said."""
+        if self.sums is None and self.held:
+            whole = torch.cat(self.held, 1 if self.over == "stimuli" else 2)
+            self.sums = self._new(self.over, whole)
+            self.sums.add(whole, self.name)
+        found = (1, 0, 0) if self.sums is None else self.sums.size
+        need_stimuli(found, self.name)
+        need_same(size, found)
+        assert self.sums is not None
+        grams = self.sums.grams(self.name)
+        need(
+            sum(one.units for one in grams) > 0,
+            expected=f"{self.name} that vary over stimuli",
+            got="no variance in any unit",
+            remedy="Look for a dead layer, or a constant input.",
+        )
+        return grams
