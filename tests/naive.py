@@ -171,3 +171,25 @@ def linear_distance(weights, bias, one, target, norm, bounds=None):
         if high < bounds[1] - bounds[0]:
             best = min(best, high)
     return best
+
+
+# ------------------------------------------------------------------------------ recordings
+
+
+def cross_validated(first, second, swaps, own_means=False, stimulus_means=False):
+    """cvPCA by singular vectors and explicit projections of both repeats, one shuffle after the other.
+
+    `swaps` are the coins of each shuffle; values and the source's noise, with divisor S − 1, both NumPy float64.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    both = (first.mean(0) + second.mean(0)) / 2
+    first, second = (x - (x.mean(0) if own_means else both) for x in (first, second))
+    values, noise = [], []
+    for coin in swaps:
+        one, two = (np.where(np.asarray(coin)[:, None], a, b) for a, b in ((second, first), (first, second)))
+        axes = one - one.mean(1, keepdims=True) if stimulus_means else one
+        _, _, vectors = np.linalg.svd(axes, full_matrices=False)
+        c1, c2 = one @ vectors.T, two @ vectors.T
+        values.append((c1 * c2).sum(0))
+        noise.append((c1**2 + c2**2).sum(0) - (c1 * c2).sum(0))
+    return np.mean(values, 0) / (len(first) - 1), np.mean(noise, 0) / (len(first) - 1)
