@@ -1,5 +1,6 @@
 """Slow, obvious twins of what the package does fast: loops over the definition. `bench/` compares with them too."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -193,3 +194,32 @@ def cross_validated(first, second, swaps, own_means=False, stimulus_means=False)
         values.append((c1 * c2).sum(0))
         noise.append((c1**2 + c2**2).sum(0) - (c1 * c2).sum(0))
     return np.mean(values, 0) / (len(first) - 1), np.mean(noise, 0) / (len(first) - 1)
+
+
+def cross_decomposed(first, second, parts):
+    """Held-out reliable covariance by a singular value decomposition over units in each fold; NumPy float64."""
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    found = []
+    for held_out in parts:
+        training = np.setdiff1d(np.arange(len(first)), held_out)
+        one, two = first - first[training].mean(0), second - second[training].mean(0)
+        left, _, right = np.linalg.svd(one[training].T @ two[training] / len(training))
+        found.append(((one[held_out] @ left) * (two[held_out] @ right.T)).mean(0))
+    ranks = min(len(values) for values in found)
+    return np.mean([values[:ranks] for values in found], 0)
+
+
+def eigenmoments(first, second, order, count, units):
+    """Mean over all increasing cycles of pairs of stimuli of the products of their entries, by a loop over cycles."""
+    first, second, order = (np.asarray(array) for array in (first, second, order))
+    one = (first[order[0::2]] - first[order[1::2]]) / math.sqrt(2)
+    two = (second[order[0::2]] - second[order[1::2]]) / math.sqrt(2)
+    products = one @ two.T
+    found = []
+    for p in range(1, count + 1):
+        terms = [
+            math.prod(products[cycle[k], cycle[(k + 1) % p]] for k in range(p))
+            for cycle in itertools.combinations(range(len(products)), p)
+        ]
+        found.append(math.fsum(terms) / len(terms) / units)
+    return found

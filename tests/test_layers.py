@@ -15,7 +15,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "grams", "snapshots"),
+    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets"),
+    ("population",),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs

@@ -6,8 +6,8 @@
 with Gₜᵤ = XₜXᵤᵀ of responses less each unit's one mean over stimuli and both repeats. This is what projecting both
 repeats on the k-th right singular vector of X₁ and multiplying the scores gives; the sum over all ranks is tr G₁₂. With
 fewer units than stimuli the same is found on the unit side, vₖ of X₁ᵀX₁ and vₖᵀ X₁ᵀX₂ vₖ. Values may be negative and
-are returned as they are. Beside them stands what the source calls noise, Σ(c₁² + c₂²) − Σ c₁c₂ of the scores c: it still
-holds one share of signal.
+are returned as they are. Beside them stands what the source calls noise, Σ(c₁² + c₂²) − Σ c₁c₂ of the scores c: it
+still holds one share of signal.
 
 The estimate is biased: noise turns the axes, so that at low signal-to-noise high ranks mix into low ones and the
 exponent comes out too low if the noise has axes of its own. `eigenfall.simulated` says by how much at a given size.
