@@ -63,10 +63,11 @@ def spectrum_of(responses: Responses | Gram | Spectrum) -> Spectrum:
 def described(spectrum: Spectrum, name: str, value: float, method: str, of: str = "eigenvalues") -> Dimension:
     """A dimension of a spectrum, which says what the spectrum said of itself."""
     by = f" by {spectrum.estimator}" if spectrum.estimator else ""
+    matrix = spectrum.of if spectrum.centred else f"un-centred {spectrum.of}"
     return Dimension(
         name=name,
         value=Estimate(value),
-        of=f"{of} of the {spectrum.of}{by}",
+        of=f"{of} of the {matrix}{by}",
         target=spectrum.target,
         stimuli=spectrum.stimuli,
         units=spectrum.units,

@@ -85,7 +85,7 @@ def _in_blocks(responses: Responses) -> Responses:
     return replace(responses, values=None, chunks=chunks, chunked_over=over, size=(repeats, stimuli, units))
 
 
-def _weights(there: Bool[Tensor, "repeats stimuli"]) -> Float64[Tensor, " stimuli"]:
+def _weights(there: Bool[Tensor, "repeats stimuli"]) -> Float64[Tensor, " used"]:
     """1/√(n(n − 1)) of the stimuli that are used: with two or more repeats, of those that have two."""
     counts = there.sum(0).double()
     if len(there) == 1:

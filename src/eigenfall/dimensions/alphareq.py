@@ -12,6 +12,7 @@ adds 1 to its caller's array of ranks, so that a second call with the same array
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from eigenfall.check import one_of
 from eigenfall.dimensions._eigenvalues import described, spectrum_of
 from eigenfall.dimensions._line import Weights, line, need_window
 from eigenfall.types import Dimension, Gram, Responses, Spectrum
@@ -36,6 +37,7 @@ class AlphaReQ:
     clip: bool = True
 
     def __post_init__(self) -> None:
+        one_of(self.weights, ("1/n", "none"), "weights")
         need_window(self.first_rank, self.last_rank)
 
     def __call__(self, responses: Responses | Gram | Spectrum) -> Dimension:

@@ -24,6 +24,9 @@ from eigenfall.dimensions._eigenvalues import described, spectrum_of
 from eigenfall.dimensions._line import line, need_window
 from eigenfall.types import Dimension, Gram, Responses, Spectrum
 
+FLAT = 1e-12
+"""A slope below it is rounding."""
+
 
 @dataclass(frozen=True)
 class DensityExponent:
@@ -72,7 +75,7 @@ class DensityExponent:
         if self.estimator == "hill":
             return self._hill(spectrum)
         found = line(spectrum, self.first_rank, self.last_rank, "1/n", clip=True)
-        _need_falling(found.alpha > 0, found.used)
+        _need_falling(found.alpha > FLAT, found.used)
         first, last = found.used
         of = f"rank exponent of eigenvalues, ranks {first}–{last}, weights 1/n,"
         dimension = described(spectrum, "density_exponent", 1 + 1 / found.alpha, "densityexponent:estimator=line", of)
@@ -108,7 +111,7 @@ def _curve(values: Float64[Tensor, " ranks"]) -> Float64[Tensor, " scales"]:
     """a from the K largest eigenvalues, K = 2 … all; NaN where these are equal."""
     counts = torch.arange(1, len(values) + 1, dtype=torch.float64)
     excess = values.log().cumsum(0) - counts * values.log()
-    excess = torch.where(excess > 0, excess, torch.nan)
+    excess = torch.where(excess > FLAT * counts, excess, torch.nan)
     return (1 + counts / excess)[1:]
 
 

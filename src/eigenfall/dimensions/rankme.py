@@ -64,7 +64,8 @@ class RankMe:
         values, notices = without_negative(spectrum)
         if spectrum.centred:
             notices = ("Each unit's mean was removed: the source leaves it in.", *notices)
-        found = described(spectrum, "rankme", entropy_rank(values.sqrt(), self.offset), "rankme", "singular values")
+        value = entropy_rank(values.sqrt(), self.offset)
+        found = described(spectrum, "rankme", value, "rankme", "square roots of eigenvalues")
         return replace(found, notices=found.notices + notices)
 
 
