@@ -206,6 +206,22 @@ def distinct_traces(responses, equal_units=True):
     return above / len(fours), below / len(fours)
 
 
+def two_repeat_traces(first, second):
+    """The same of two repeats in NumPy, from the covariance of each unit in one with each unit in the other."""
+    centre = (first.mean(0) + second.mean(0)) / 2
+    x, y = first - centre, second - centre
+    m, stimuli = (x + y) / 2, len(x)
+    between, mean = (x.T @ y + y.T @ x) / 2, m.T @ m
+    a, d = (x * y).sum(1), (m * m).sum(1)
+    squares = ((x * x).sum(1) * (y * y).sum(1) + a**2) / 2
+    along = (m * x).sum(1) * (m * y).sum(1)
+    two, three = stimuli * (stimuli - 1), stimuli * (stimuli - 1) * (stimuli - 2)
+    four = (d.sum() ** 2 + 2 * (mean**2).sum() - 6 * (d**2).sum()) / (three * (stimuli - 3))
+    above = (a.sum() ** 2 - (a**2).sum()) / two - 2 * (2 * (a * d).sum() - a.sum() * d.sum()) / three + four
+    below = ((between**2).sum() - squares.sum()) / two - 2 * (2 * along.sum() - (between * mean).sum()) / three + four
+    return above, below
+
+
 def neighbour_distances(places, count):
     """Distances of each point to its nearest others, ascending, pair by pair."""
     points = places.tolist()

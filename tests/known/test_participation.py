@@ -111,6 +111,20 @@ def test_identical_repeats_equal_one_repeat():
         assert ratio(one.repeat(3, 1, 1), debias) == pytest.approx(ratio(one, debias), rel=1e-10)
 
 
+@pytest.mark.parametrize("stimuli, units", [(40, 25), (25, 40)])
+def test_two_repeats_equal_the_covariance_between_them(stimuli, units):
+    values = drawn(2, stimuli, units)
+    above, below = naive.two_repeat_traces(*values.numpy())
+    assert ratio(values, "stimuli") == pytest.approx(above / below, rel=1e-9)
+
+
+def test_samples_that_belong_together_are_told():
+    told = ("Samples that follow one another are no distinct stimuli: some of the bias is left.",)
+    assert Participation()(Responses(values=drawn(1, 20, 5), sampled_over="time")).notices == told
+    assert Participation()(Responses(values=drawn(1, 20, 5), block=4)).notices == told
+    assert Participation()(Responses(values=drawn(1, 20, 5))).notices == ()
+
+
 # -------------------------------------------------------------------------------- no bias
 
 
@@ -172,21 +186,29 @@ def of_draws(stimuli, draws):
 
 
 def test_a_hundred_stimuli_of_a_power_law():  # T4
-    """The ratio of two unbiased traces has a bias of its own, of order 1/S: 2.5 % here."""
+    """The ratio of two unbiased traces has a bias of its own, of order 1/S: 4 % here."""
     mean, error, truth, of_units_too = of_draws(100, 20)
     assert truth == pytest.approx(34.084, abs=1e-3)
     assert of_units_too == pytest.approx(1 / (1 / truth - 1 / 1000), rel=0.01)  # 1000 units of a larger population
     assert mean[0] < truth - 2
-    assert abs(mean[1] - truth) < 3 * error[1] + 0.025 * truth
-    assert abs(mean[2] - of_units_too) < 3 * error[2] + 0.025 * of_units_too
+    assert abs(mean[1] - truth) < 3 * error[1] + 0.04 * truth
+    assert abs(mean[2] - of_units_too) < 3 * error[2] + 0.04 * of_units_too
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("stimuli, draws, own_bias", [(100, 400, 0.025), (500, 200, 0.01)])
-def test_many_draws_of_a_power_law(stimuli, draws, own_bias):  # T4
+@pytest.mark.parametrize("stimuli, draws, own_bias", [(100, 400, 0.04), (500, 200, 0.01)])
+def test_many_draws_of_a_power_law(stimuli, draws, own_bias):  # T4: 35.5 ± .2 and 36.9 ± .3; 34.4 ± .2 and 35.7 ± .2
     mean, error, truth, of_units_too = of_draws(stimuli, draws)
     assert abs(mean[1] - truth) < 3 * error[1] + own_bias * truth
     assert abs(mean[2] - of_units_too) < 3 * error[2] + own_bias * of_units_too
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stimuli", [100, 500])
+def test_the_samples_bias_is_as_the_source_says(stimuli):
+    draw, truth, _ = population(noise=0.0)
+    found = [ratio(draw(stimuli, seeded(seed))[:1], "none") for seed in range(50)]
+    assert sum(found) / 50 == pytest.approx(1 / (1 / stimuli + 1 / truth), rel=0.06)
 
 
 def test_equals_the_authors_package():

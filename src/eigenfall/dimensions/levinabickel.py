@@ -65,8 +65,8 @@ class LevinaBickel:
 
         Example:
             >>> plane = torch.rand(1, 1000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-            >>> round(LevinaBickel()(Responses(values=plane)).value.value, 1)
-            2.0
+            >>> round(LevinaBickel()(Responses(values=plane)).value.value)
+            2
         """
         settings = f"neighbours={self.neighbours},pooling={self.pooling},unbiased={str(self.unbiased).lower()}"
         points = points_of(responses, self.neighbours + 1, f"levinabickel:{settings}")

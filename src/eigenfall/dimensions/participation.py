@@ -103,8 +103,7 @@ class Participation:
         )
         each, norms, equal = self._summed(data, units < stimuli)
         found = _ratio(each, norms, equal, responses.name)
-        left_out = f"{data.dropped} stimuli with fewer than two repeats were left out."
-        return replace(found, units=units, repeats=data.repeats, notices=(left_out,) * bool(data.dropped))
+        return replace(found, units=units, repeats=data.repeats, notices=_notices(data, responses))
 
     def _summed(self, data: Repeated, over_units: bool) -> tuple[PerStimulus, Norms, float | None]:
         """Sums of each stimulus, of pairs of them, and what equal units add, if that is to be left out."""
@@ -117,6 +116,15 @@ class Participation:
                 return each, norms, None
             _, of_each_unit = sums_of_each(data)
         return each, norms, of_equal_units(of_each_unit, len(each)) if self.debias == "both" else None
+
+
+def _notices(data: Repeated, responses: Responses) -> tuple[str, ...]:
+    found = []
+    if data.dropped:
+        found.append(f"{data.dropped} stimuli with fewer than two repeats were left out.")
+    if responses.sampled_over == "time" or responses.block > 1:
+        found.append("Samples that follow one another are no distinct stimuli: some of the bias is left.")
+    return tuple(found)
 
 
 def _of_gram(moments: Gram, debias: str) -> Dimension:

@@ -70,8 +70,8 @@ class TwoNN:
 
         Example:
             >>> plane = torch.rand(1, 1000, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-            >>> round(TwoNN()(Responses(values=plane)).value.value, 1)
-            2.0
+            >>> round(TwoNN()(Responses(values=plane)).value.value)
+            2
         """
         points = points_of(responses, FEWEST, f"twonn:estimator={self.estimator},discard={self.discard}")
         order = torch.randperm(len(points), generator=seeded(self.seed))
