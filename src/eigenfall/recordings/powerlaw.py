@@ -168,14 +168,14 @@ class _Blocks(Sequence[Tensor]):
     """The recording in blocks of units; each is made when it is asked for, here or in another process."""
 
     part: PowerLaw
-    count: int
+    blocks: int
 
     def all(self) -> "_Blocks":
         """Itself: what a `Responses` calls for its chunks."""
         return self
 
     def __len__(self) -> int:
-        return self.count
+        return self.blocks
 
     @overload
     def __getitem__(self, index: int) -> Tensor: ...
@@ -186,12 +186,12 @@ class _Blocks(Sequence[Tensor]):
     def __getitem__(self, index):
         """Responses `(repeats, stimuli, units of the block)`."""
         if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(self.count))]
-        if not -self.count <= index < self.count:
+            return [self[place] for place in range(*index.indices(self.blocks))]
+        if not -self.blocks <= index < self.blocks:
             raise IndexError(index)
-        number = index % self.count
-        ends = [place * self.part.units // self.count for place in (number, number + 1)]
-        return _block(self.part, number, self.count, ends[1] - ends[0])
+        number = index % self.blocks
+        ends = [place * self.part.units // self.blocks for place in (number, number + 1)]
+        return _block(self.part, number, self.blocks, ends[1] - ends[0])
 
 
 @dataclass(frozen=True, eq=False)
