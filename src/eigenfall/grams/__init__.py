@@ -3,11 +3,14 @@
 from eigenfall.grams.algebra import added, among, averaged, centred_apart, less_stimulus_means, reliability
 from eigenfall.grams.readings import gram, gramming
 from eigenfall.grams.routes import MEMORY, Route, route, size_of
+from eigenfall.grams.sketch import RANK, Sketch, lost, said_of_sketch, sketched, sketching
 from eigenfall.grams.swaps import swapped, swapped_over_units
 
 __all__ = [
     "MEMORY",
+    "RANK",
     "Route",
+    "Sketch",
     "added",
     "among",
     "averaged",
@@ -15,9 +18,13 @@ __all__ = [
     "gram",
     "gramming",
     "less_stimulus_means",
+    "lost",
     "reliability",
     "route",
+    "said_of_sketch",
     "size_of",
+    "sketched",
+    "sketching",
     "swapped",
     "swapped_over_units",
 ]

@@ -29,7 +29,7 @@ from torch import Tensor
 
 from eigenfall import grams
 from eigenfall.check import need
-from eigenfall.linalg import Precision, symmetric_eigh
+from eigenfall.linalg import VECTORS_LIMIT, Precision, symmetric_eigh
 from eigenfall.stages import Working, consumed, kept_under, seeded, seeds, under
 from eigenfall.types import Gram, Responses, Spectrum, Stage
 
@@ -44,6 +44,8 @@ class CvPCA:
         centring: "together", one mean for both repeats of a unit, or "apart", each repeat's own.
         remove: "none", or "stimulus_means": each stimulus's mean over units is taken off first.
         precision: "float64", or "mixed": products in float32, sums in float64.
+        rank: columns of a randomised solver, of whose ranks the leading half is kept; none: exact, or 1024 columns if
+            both stimuli and units are more than the exact solver takes.
     """
 
     cite: ClassVar[str] = "stringer2019"
@@ -52,6 +54,7 @@ class CvPCA:
     centring: Literal["together", "apart"] = "together"
     remove: Literal["none", "stimulus_means"] = "none"
     precision: Precision = "float64"
+    rank: int | None = None
 
     def __post_init__(self) -> None:
         need(
@@ -92,8 +95,10 @@ class CvPCA:
     ) -> Working[Spectrum]:
         """As `__call__`, shuffle by shuffle; `kept` are pieces of an earlier call that did not end."""
         pieces = dict(kept or {})
+        if isinstance(responses, Responses) and (columns := self._columns(responses)) is not None:
+            return (yield from self._randomised(responses, columns, generator, pieces))
         moments = yield from self._moments(responses, kept_under("gram", pieces))
-        coins = self._coins(moments, generator)
+        coins = self._coins(moments.stimuli, generator)
         pairs = self._pairs(responses, moments, coins)
         for shuffle in range(self.shuffles):
             name = f"shuffle {shuffle}"
@@ -113,6 +118,47 @@ class CvPCA:
             beside={"noise": noise},
         )
 
+    def _columns(self, responses: Responses) -> int | None:
+        """Columns of the randomised solver; `None`: the exact one."""
+        if self.rank is not None or responses.shape is None:
+            return self.rank
+        return grams.RANK if min(responses.shape[1:]) > VECTORS_LIMIT else None
+
+    def _randomised(
+        self, responses: Responses, columns: int, generator: torch.Generator | None, pieces: dict[str, Tensor]
+    ) -> Working[Spectrum]:
+        """The same in the leading directions of each shuffle, from a few readings for each."""
+        repeats, stimuli, units = grams.size_of(responses)
+        _need_two(repeats, responses.name)
+        need(
+            self.centring == "together" and self.remove == "none",
+            expected="centring=together and remove=none for a randomised solver",
+            got=f"centring={self.centring}, remove={self.remove}",
+            remedy="Take fewer stimuli or units, or the default settings.",
+        )
+        coins, found = self._coins(stimuli, generator), []
+        bases = seeds(seeded(0) if generator is None else generator, self.shuffles)
+        for shuffle, (coin, basis) in enumerate(zip(coins, bases)):
+            name = f"shuffle {shuffle}"
+            if name not in pieces:
+                sketch_name = f"sketch {name}"
+                working = grams.sketching(responses, columns, seeded(basis), coin, kept=kept_under(sketch_name, pieces))
+                sketch = yield from under(sketch_name, working, f"{name}, ")
+                pieces[name] = _scores(sketch.first, sketch.across, torch.empty(0))[:1]
+            found.append(pieces[name])
+            yield Stage("cvPCA, shuffles", shuffle + 1, self.shuffles, {name: pieces[name]})
+        values = torch.stack(found).mean(0)[0] / (stimuli - 1)
+        return Spectrum(
+            eigenvalues=values[: max(1, len(values) // 2)],
+            stimuli=stimuli,
+            units=units,
+            repeats=repeats,
+            target="signal sample",
+            estimator="cvpca",
+            name=responses.name,
+            notices=(grams.said_of_sketch(len(values)),),
+        )
+
     def _moments(self, responses: Responses | Gram, kept: Mapping[str, Tensor]) -> Working[Gram]:
         """Second moments of both repeats, centred and reduced as the settings say."""
         if isinstance(responses, Gram):
@@ -128,11 +174,11 @@ class CvPCA:
             moments = grams.less_stimulus_means(moments)
         return moments
 
-    def _coins(self, moments: Gram, generator: torch.Generator | None) -> Bool[Tensor, "shuffles stimuli"]:
+    def _coins(self, stimuli: int, generator: torch.Generator | None) -> Bool[Tensor, "shuffles stimuli"]:
         """Which stimuli have their repeats swapped in each shuffle; none if there is one shuffle only."""
         if self.shuffles == 1:
-            return torch.zeros(1, moments.stimuli, dtype=torch.bool)
-        tossed = [torch.rand(moments.stimuli, generator=seeded(seed)) < 0.5 for seed in seeds(generator, self.shuffles)]
+            return torch.zeros(1, stimuli, dtype=torch.bool)
+        tossed = [torch.rand(stimuli, generator=seeded(seed)) < 0.5 for seed in seeds(generator, self.shuffles)]
         return torch.stack(tossed)
 
     def _pairs(
@@ -195,10 +241,14 @@ def _scores(
 
 
 PRESETS = {
-    "stringer2019": CvPCA(shuffles=10, components=None, centring="together", remove="none", precision="float64"),
-    "stringer2019python": CvPCA(
-        shuffles=5, components=1024, centring="together", remove="stimulus_means", precision="float64"
+    "stringer2019": CvPCA(
+        shuffles=10, components=None, centring="together", remove="none", precision="float64", rank=None
     ),
-    "pospisil2024": CvPCA(shuffles=1, components=None, centring="apart", remove="none", precision="float64"),
-    "kong2022": CvPCA(shuffles=20, components=2000, centring="apart", remove="stimulus_means", precision="float64"),
+    "stringer2019python": CvPCA(
+        shuffles=5, components=1024, centring="together", remove="stimulus_means", precision="float64", rank=None
+    ),
+    "pospisil2024": CvPCA(shuffles=1, components=None, centring="apart", remove="none", precision="float64", rank=None),
+    "kong2022": CvPCA(
+        shuffles=20, components=2000, centring="apart", remove="stimulus_means", precision="float64", rank=None
+    ),
 }

@@ -9,14 +9,17 @@ Source: Pearson 1901, Phil. Mag. 2, 559-572, doi:10.1080/14786440109462720.
 Differs from the source: divisor S − 1. No Gram matrix is ever squared, which would lose ranks below 10⁻⁸ of the top.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
 
 from eigenfall import grams, repeats
 from eigenfall.check import need
-from eigenfall.linalg import Precision, symmetric_eigenvalues
+from eigenfall.linalg import VALUES_LIMIT, Precision, symmetric_eigenvalues
+from eigenfall.stages import Working, consumed, seeded
 from eigenfall.types import Gram, Responses, Spectrum
 
 
@@ -27,17 +30,20 @@ class PCA:
     Attributes:
         precision: "float64", or "mixed": products in float32, sums in float64. Mixed moves an eigenvalue by up to
             2e-6 of the largest.
+        rank: columns of a randomised solver, of whose ranks the leading half is kept; none: exact, or 1024 columns if
+            both stimuli and units are more than the exact solver takes.
     """
 
     cite: ClassVar[str] = "pearson1901"
     precision: Precision = "float64"
+    rank: int | None = None
 
     def __call__(self, responses: Responses | Gram, generator: torch.Generator | None = None) -> Spectrum:
         """Eigenvalues of the covariance, min(stimuli − 1, units) of them.
 
         Args:
             responses: `(repeats, stimuli, units)` in any response unit, in memory or in chunks; or their Gram matrix.
-            generator: not used; nothing is drawn.
+            generator: the randomised solver starts from it; nothing else is drawn.
 
         Returns:
             Eigenvalues in squared response units, largest first; those that rounding made negative are 0.
@@ -50,25 +56,58 @@ class PCA:
             >>> PCA()(Responses(values=rows[None])).eigenvalues
             tensor([2.], dtype=torch.float64)
         """
-        moments = grams.averaged(responses) if isinstance(responses, Gram) else self._moments(responses)
-        need(
-            moments.stimuli >= 2 and moments.units >= 1 and bool(moments.matrix.diagonal().max() > 0),
-            expected=f"{moments.name} that vary over stimuli",
-            got="no variance in any unit" if moments.stimuli >= 2 else f"{moments.stimuli} of them",
-            remedy="Look for a dead layer, or a constant input.",
-        )
-        eigenvalues = symmetric_eigenvalues(moments.matrix)[: min(moments.stimuli - 1, moments.units)]
+        return consumed(self.working(responses, generator))
+
+    def working(
+        self,
+        responses: Responses | Gram,
+        generator: torch.Generator | None = None,
+        kept: Mapping[str, Tensor] | None = None,
+    ) -> Working[Spectrum]:
+        """As `__call__`, chunk by chunk; `kept` are pieces of an earlier call that did not end."""
+        generator = generator or seeded(0)
+        seen: list[int] = []
+        if isinstance(responses, Gram):
+            moments = grams.averaged(responses)
+            _need_variance(moments)
+            size, recorded, name = (moments.averaged, moments.stimuli, moments.units), moments.averaged, moments.name
+            if self.rank is None:
+                eigenvalues = symmetric_eigenvalues(moments.matrix)
+            else:
+                sketch = grams.sketched(moments.matrix, moments.matrix, size, self.rank, generator)
+                eigenvalues = symmetric_eigenvalues(sketch.first)
+        elif (columns := self._columns(responses)) is None:
+            (moments,) = yield from grams.gramming(repeats.averaged(responses, seen), self.precision, kept=kept)
+            size, recorded, name = (1, moments.stimuli, moments.units), max(seen), moments.name
+            eigenvalues = symmetric_eigenvalues(moments.matrix)
+        else:
+            sketch = yield from grams.sketching(repeats.averaged(responses, seen), columns, generator, kept=kept)
+            size, recorded, name = sketch.size, max(seen), responses.name
+            eigenvalues = symmetric_eigenvalues(sketch.first)
+        count = min(size[1] - 1, size[2])
+        exact = len(eigenvalues) >= count
+        kept_ranks = count if exact else max(1, len(eigenvalues) // 2)
         return Spectrum(
-            eigenvalues=eigenvalues.clamp_min(0) / (moments.stimuli - 1),
-            stimuli=moments.stimuli,
-            units=moments.units,
-            repeats=moments.averaged,
+            eigenvalues=eigenvalues[:kept_ranks].clamp_min(0) / (size[1] - 1),
+            stimuli=size[1],
+            units=size[2],
+            repeats=recorded,
             estimator="pca",
-            name=moments.name,
+            name=name,
+            notices=() if exact else (grams.said_of_sketch(len(eigenvalues)),),
         )
 
-    def _moments(self, responses: Responses) -> Gram:
-        """Second moments of the repeat means."""
-        seen: list[int] = []
-        found = grams.gram(repeats.averaged(responses, seen), self.precision)
-        return replace(found, averaged=max(seen))
+    def _columns(self, responses: Responses) -> int | None:
+        """Columns of the randomised solver; `None`: the exact one."""
+        if self.rank is not None or responses.shape is None:
+            return self.rank
+        return grams.RANK if min(responses.shape[1:]) > VALUES_LIMIT else None
+
+
+def _need_variance(moments: Gram) -> None:
+    need(
+        moments.stimuli >= 2 and moments.units >= 1 and bool(moments.matrix.diagonal().max() > 0),
+        expected=f"{moments.name} that vary over stimuli",
+        got="no variance in any unit" if moments.stimuli >= 2 else f"{moments.stimuli} of them",
+        remedy="Look for a dead layer, or a constant input.",
+    )
