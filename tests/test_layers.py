@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     KINDS,
     # 2: the registry, the figures and the verbs
     ("parts",),
-    ("activations", "figures", "intervals", "learning", "records", "robustness", "training"),
+    ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
     ("presets",),
     ("measurement", "comparison"),

@@ -129,7 +129,12 @@ def _noise_alpha(size: float, square: float, alignment: float, units: int) -> fl
 
 
 def recording(
-    population: Population, stimuli: int, generator: torch.Generator, repeats: int = 2, explicit: int = EXPLICIT
+    population: Population,
+    stimuli: int,
+    generator: torch.Generator,
+    repeats: int = 2,
+    explicit: int = EXPLICIT,
+    signal: torch.Generator | None = None,
 ) -> Gram:
     """Second moments of a recording of the population, on the stimulus side, each unit's one mean taken off.
 
@@ -139,15 +144,16 @@ def recording(
         generator: everything is drawn from it.
         repeats: T.
         explicit: how many ranks are drawn one by one; the others by what they add up to.
+        signal: draws the signal instead, so that several recordings can share it.
     """
-    along, apart = _drawn(population, stimuli, generator, repeats, explicit)
+    along, apart = _drawn(population, stimuli, generator, repeats, explicit, signal or generator)
     whole = torch.cat(along)
     matrix = (whole @ whole.T).double()
     if apart:
         rest = torch.cat(apart)
         matrix += (rest @ rest.T).double()
     if population.units > explicit:
-        matrix += _beyond(population, explicit, stimuli, repeats, generator)
+        matrix += _beyond(population, explicit, stimuli, repeats, generator, signal or generator)
     matrix = matrix - matrix.mean(0)
     matrix = matrix - matrix.mean(1, keepdim=True)
     return Gram(matrix, "stimuli", stimuli, population.units, repeats, name="simulated")
@@ -157,17 +163,22 @@ def cross_products(
     population: Population, stimuli: int, generator: torch.Generator, explicit: int = EXPLICIT
 ) -> Float64[Tensor, "stimuli stimuli"]:
     """X₁X₂ᵀ of a recording of two repeats, not centred: all that eigenmoments read, for a third of the work."""
-    along, apart = _drawn(population, stimuli, generator, 2, explicit)
+    along, apart = _drawn(population, stimuli, generator, 2, explicit, generator)
     matrix = (along[0] @ along[1].T).double()
     if apart:
         matrix += (apart[0] @ apart[1].T).double()
     if population.units > explicit:
-        matrix += _beyond(population, explicit, stimuli, 2, generator)[:stimuli, stimuli:]
+        matrix += _beyond(population, explicit, stimuli, 2, generator, generator)[:stimuli, stimuli:]
     return matrix
 
 
 def _drawn(
-    population: Population, stimuli: int, generator: torch.Generator, repeats: int, explicit: int
+    population: Population,
+    stimuli: int,
+    generator: torch.Generator,
+    repeats: int,
+    explicit: int,
+    of_signal: torch.Generator,
 ) -> tuple[list[Float[Tensor, "stimuli ranks"]], list[Float[Tensor, "stimuli ranks"]]]:
     """Responses along the leading eigenvectors of the signal; and what noise has beyond them, if anything.
 
@@ -175,7 +186,7 @@ def _drawn(
     """
     ranks = min(population.units, explicit)
     signal, noise, share = population.signal[:ranks], population.noise[:ranks], population.alignment
-    z = _normal(generator, stimuli, signal)
+    z = _normal(of_signal, stimuli, signal)
     along = [z] * repeats
     if share > 0:
         along = [one + _normal(generator, stimuli, share * noise) for one in along]
@@ -203,13 +214,18 @@ def _turned(rows: Float[Tensor, "rows ranks"], signs: Float[Tensor, "2 ranks"]) 
 
 
 def _beyond(
-    population: Population, ranks: int, stimuli: int, repeats: int, generator: torch.Generator
+    population: Population,
+    ranks: int,
+    stimuli: int,
+    repeats: int,
+    generator: torch.Generator,
+    of_signal: torch.Generator,
 ) -> Float64[Tensor, "rows rows"]:
     """What the ranks that are not drawn add up to: means on diagonals, normal entries elsewhere."""
     signal, noise, share, units = population.signal, population.noise, population.alignment, population.units
     tail, noisy = signal[ranks:], noise[ranks:]
     found = torch.zeros(repeats, stimuli, repeats, stimuli, dtype=torch.float64)
-    common = _symmetric(stimuli, float(tail.square().sum()), float(tail.sum()), generator)
+    common = _symmetric(stimuli, float(tail.square().sum()), float(tail.sum()), of_signal)
     for t in range(repeats):
         for u in range(t, repeats):
             block = common.clone()

@@ -1,4 +1,4 @@
-"""Randomised leading spectra: exact where the rank is low, on both sides; close on power laws; what they lose is known."""
+"""Randomised leading spectra: exact where the rank is low, on both sides; close on power laws; their loss is known."""
 
 import pytest
 import torch
