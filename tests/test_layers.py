@@ -12,10 +12,13 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
-    ("downloads", "excess", "types"),
+    ("axes", "digests", "extras", "grammar", "atomic", "formats", "labels", "laws", "linalg"),
+    ("gaps", "signatures", "sources", "spontaneous", "suite2pfolder", "statistics", "streams"),
+    ("downloads", "events", "excess", "pieces", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "grams", "snapshots"),
+    ("blocks", "grams", "presentations", "snapshots"),
+    ("assemblies", "hdf5files", "stored"),
+    ("matfiles", "nwbtables"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
