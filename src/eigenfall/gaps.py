@@ -21,8 +21,8 @@ Torn = Literal["refuse", "units", "presentations", "zero"]
 """What to do where a single unit is NaN: refuse; leave out such units, or such presentations; or read NaN as 0."""
 TORN = ("refuse", "units", "presentations", "zero")
 
-Slab = tuple[Literal["units", "stimuli"], int, Shaped[np.ndarray, "repeats stimuli units"]]
-"""Part of an array: along which axis it was cut, where it begins, and what is in it."""
+Slab = tuple[Literal["units", "stimuli"], int, Shaped[np.ndarray, "repeats _ _"]]
+"""Part of an array: along which axis it was cut, where it begins, and what is in it, (repeats, stimuli, units)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +127,8 @@ def found(
         dropped["presentations with a NaN"] = int(partly.sum())
     if missing.any() and samples != "presentations":
         dropped["missing repeats"] = int(missing.sum())
+    if torn == "units":
+        partly = np.zeros_like(partly)
     if samples == "presentations":
         kept_stimuli = ~(missing | partly)[0]
         if missing.any():
