@@ -122,13 +122,24 @@ class Variables:
 
     def arrays(self) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the arrays of numbers, in MATLAB's order."""
-        if self.hdf5:
-            shapes = hdf5files.arrays(self.file)
-            return {name.replace("/", "."): shape[::-1] for name, shape in shapes.items() if name[0] != "#"}
-        shapes = {}
-        for name, value in self.file.items():
-            _list(name, value, shapes)
+        shapes: dict[str, tuple[int, ...]] = {}
+        for name in self.file:
+            if not name.startswith("#"):
+                (self._list if self.hdf5 else _list)(name, self.file[name], shapes)
         return shapes
+
+    def _list(self, name: str, inside: Any, shapes: dict[str, tuple[int, ...]], depth: int = 0) -> None:
+        """Add the arrays of numbers below something in an HDF5 file."""
+        if depth > DEEPEST:
+            return
+        if hasattr(inside, "keys"):
+            for field in inside:
+                self._list(f"{name}.{field}", inside[field], shapes, depth + 1)
+        elif _of_references(inside):
+            for number, cell in enumerate(self._followed(inside), start=1):
+                self._list(f"{name}.{number}", cell, shapes, depth + 1)
+        elif inside.dtype.kind in "fiu" and not self._not_numbers(inside):
+            shapes[name] = tuple(inside.shape[::-1])
 
     def _inside(self, name: str) -> Any:
         """What stands at a name; `None` if nothing does."""
@@ -192,10 +203,12 @@ def _each(inside: Any, field: str) -> list[Any]:
 
 def _list(name: str, value: Any, shapes: dict[str, tuple[int, ...]], depth: int = 0) -> None:
     """Add the arrays of numbers below a value that SciPy has read."""
-    if value.dtype.names and value.size == 1 and depth < DEEPEST:
+    if depth > DEEPEST:
+        return
+    if value.dtype.names and value.size == 1:
         for field in value.dtype.names:
             _list(f"{name}.{field}", value[field].flat[0], shapes, depth + 1)
-    elif value.dtype.kind == "O" and depth < DEEPEST:
+    elif value.dtype.kind == "O":
         for number, cell in enumerate(value.reshape(-1, order="F"), start=1):
             _list(f"{name}.{number}", cell, shapes, depth + 1)
     elif value.dtype.kind in "fiu":
@@ -216,7 +229,26 @@ def opened(path: Path, wanted: tuple[str, ...] = ()) -> Iterator[Variables]:
         with hdf5files.opened(path, "a MATLAB file") as file:
             yield Variables(path, file, True)
         return
+    _need_whole(path)
     yield Variables(path, _read(path, wanted), False)
+
+
+def _need_whole(path: Path) -> None:
+    """Refuse a file of version 5 that ends before its last variable does; SciPy reads those before it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        order = "<" if file.read(128)[126:] == b"IM" else ">"
+        place = 128
+        while place < size:
+            file.seek(place)
+            tag = np.frombuffer(file.read(8).ljust(8, b"\xff"), f"{order}u4")
+            place += 8 + int(tag[1])
+    need(
+        place == size,
+        expected=f"a whole MATLAB file at {str(path)!r}",
+        got=f"{size} bytes of at least {place}",
+        remedy="The file is damaged; save it again.",
+    )
 
 
 def _read(path: Path, wanted: tuple[str, ...]) -> dict[str, Any]:
