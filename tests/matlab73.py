@@ -35,6 +35,7 @@ def _write(group, name, value, file, chunks):
         value, kind = np.array([[ord(letter) for letter in value]], dtype=np.uint16), "char"
         attributes = {"MATLAB_int_decode": 2}
     value = np.atleast_2d(value)
-    data = group.create_dataset(name, data=value.T, chunks=chunks if value.ndim == 2 and min(value.shape) > 1 else None)
+    fits = chunks is not None and value.ndim == 2 and all(c <= n for c, n in zip(chunks, value.T.shape))
+    data = group.create_dataset(name, data=value.T, chunks=chunks if fits else None)
     data.attrs["MATLAB_class"] = np.bytes_(kind)
     data.attrs.update(attributes)

@@ -3,6 +3,7 @@
 Source: the HDF5 file format, The HDF Group; read through h5py.
 """
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -87,8 +88,13 @@ def arrays(group: Any) -> dict[str, tuple[int, ...]]:
 
 
 def listed(shapes: dict[str, tuple[int, ...]]) -> str:
-    """`resp (5880 × 8704), spont (7018 × 8704) and 3 more`, those that could be responses first."""
-    ordered = sorted(shapes, key=lambda name: len(shapes[name]) not in (2, 3))
+    """`spont (7018 × 8704), resp (5880 × 8704) and 3 more`: those that could be responses, then others, by size."""
+
+    def order(name: str) -> tuple[bool, int]:
+        shape = shapes[name]
+        return len(shape) not in (2, 3) or min(shape) == 1, -math.prod(shape)
+
+    ordered = sorted(shapes, key=order)
     texts = [f"{name} ({' × '.join(map(str, shapes[name])) or 'one value'})" for name in ordered[:LISTED]]
     more = f" and {len(ordered) - LISTED} more" if len(ordered) > LISTED else ""
     return ", ".join(texts) + more if texts else "no arrays of numbers"

@@ -74,7 +74,8 @@ def test_another_coordinate_may_name_the_stimulus():
         assert_close(assemblies.responses_of(renamed, name="mine").values, torch.from_numpy(values))
     ambiguous = renamed.assign_coords(stimulus_set=("presentation", ["a"] * 18))
     assert refusal(assemblies.responses_of, ambiguous) == (
-        "Expected a coordinate stimulus_id along the presentations, got the_stimulus, stimulus_set. Add one, or name the "
+        "Expected a coordinate stimulus_id along the presentations, got the_stimulus, stimulus_set. Add "
+        "one, or name the "
         "axes repetition, stimulus and unit."
     )
 
@@ -90,7 +91,9 @@ def test_another_coordinate_may_name_the_stimulus():
 def test_axes_of_the_usual_names_are_taken_as_they_are(dims, shape):
     values = drawn(REPEATS, STIMULI, UNITS)
     whole = values if len(shape) == 3 else values[:1]
-    array = xr.DataArray((whole if len(shape) == 3 else whole[0]).transpose([axis - (len(shape) == 2) for axis in shape]), dims=dims)
+    array = xr.DataArray(
+        (whole if len(shape) == 3 else whole[0]).transpose([axis - (len(shape) == 2) for axis in shape]), dims=dims
+    )
     found = assemblies.responses_of(array)
     assert_close(found.values, torch.from_numpy(whole), rtol=0, atol=0)
     assert found.name == "assembly"
@@ -108,12 +111,37 @@ def test_repeats_that_are_missing_are_counted():
 @pytest.mark.parametrize(
     "array, message",
     [
-        (xr.DataArray(drawn(4, 5), dims=("x", "neuroid")), "Expected a coordinate stimulus_id along the presentations, got no coordinates. Add one, or name the axes repetition, stimulus and unit."),
-        (xr.DataArray(drawn(4, 5), dims=("stimulus", "depth")), "Expected axes that are repetitions, stimuli and units, got stimulus × depth. Rename them to repetition, stimulus and unit."),
-        (xr.DataArray([["a", "b"]], dims=("stimulus", "neuroid")), "Expected an assembly of numbers, got <U1 of shape (1, 2). Look at what it holds."),
-        (xr.DataArray(drawn(4, 5, 2), dims=("presentation", "neuroid", "depth"), coords={"stimulus_id": ("presentation", list("aabb"))}), "Expected axes presentation × units, got presentation × neuroid × depth. Select or average over the other axes."),
+        (
+            xr.DataArray(drawn(4, 5), dims=("x", "neuroid")),
+            (
+                "Expected a coordinate stimulus_id along the presentations, got no coordinates. Add one, or name "
+                "the axes repetition, stimulus and unit."
+            ),
+        ),
+        (
+            xr.DataArray(drawn(4, 5), dims=("stimulus", "depth")),
+            (
+                "Expected axes that are repetitions, stimuli and units, got stimulus × depth. Rename them to "
+                "repetition, stimulus and unit."
+            ),
+        ),
+        (
+            xr.DataArray([["a", "b"]], dims=("stimulus", "neuroid")),
+            "Expected an assembly of numbers, got <U1 of shape (1, 2). Look at what it holds.",
+        ),
+        (
+            xr.DataArray(
+                drawn(4, 5, 2),
+                dims=("presentation", "neuroid", "depth"),
+                coords={"stimulus_id": ("presentation", list("aabb"))},
+            ),
+            (
+                "Expected axes presentation × units, got presentation × neuroid × depth. Select or average over "
+                "the other axes."
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_assembly_is_refused(array, message):
     assert refusal(assemblies.responses_of, array) == message
 
@@ -127,9 +155,9 @@ def test_a_table_by_hand_will_do():
 
     class Table:
         dims = ("presentation", "unit")
-        coords = {"stimulus_id": Coordinate()}
         values = np.arange(6).reshape(3, 2)
 
+    Table.coords = {"stimulus_id": Coordinate()}
     found = assemblies.responses_of(Table())
     assert found.values[:, 0].tolist() == [[0, 1], [4, 5]]
     assert pd.isna(found.values[1, 1].numpy()).all()

@@ -73,9 +73,7 @@ def test_a_misspelt_word_is_refused_with_the_nearest():
 
 
 def test_more_repeats_than_stimuli_is_odd_and_said():
-    assert axes.said("repeats stimuli units", (40, 30, 8)).doubts == (
-        "There are more repeats, 40, than stimuli, 30.",
-    )
+    assert axes.said("repeats stimuli units", (40, 30, 8)).doubts == ("There are more repeats, 40, than stimuli, 30.",)
 
 
 # --------------------------------------------------------------------------------- guessed
@@ -152,7 +150,9 @@ def test_missing_repeats_tell_the_units():
     )
 
 
-@pytest.mark.parametrize("shape, doubted", [((5, 5, 5), True), ((30, 40, 50), True), ((50, 40, 30), True), ((4, 9, 20), False)])
+@pytest.mark.parametrize(
+    "shape, doubted", [((5, 5, 5), True), ((30, 40, 50), True), ((50, 40, 30), True), ((4, 9, 20), False)]
+)
 def test_repeats_that_are_hardly_fewer_than_stimuli_are_doubted(shape, doubted):
     assert bool(axes.guessed(shape, drawn(*shape)).doubts) == doubted
 
@@ -182,6 +182,8 @@ def test_what_is_understood_is_told():
     assert axes.place((0, 13, 4), "presentations") == "presentation 13, unit 4, counted from 0"
 
 
-@pytest.mark.parametrize("word, ours", [("neuroid", "units"), ("Trials", "repeats"), ("units", "units"), ("depth", None)])
+@pytest.mark.parametrize(
+    "word, ours", [("neuroid", "units"), ("Trials", "repeats"), ("units", "units"), ("depth", None)]
+)
 def test_other_peoples_words_are_known(word, ours):
     assert axes.named(word) == ours

@@ -41,13 +41,43 @@ NO_TABLE = "Expected columns frame and stimulus in 'events.csv', got {}. Name th
         ("", NO_TABLE.format("an empty file")),
         ("3,7\n10,8\n", NO_TABLE.format("3, 7")),
         ("frame,note\n3,7\n", NO_TABLE.format("frame, note")),
-        ("frame,stimulus\n3\n", "Expected a frame and a stimulus in every line of 'events.csv', got: list index out of range. Mend that line."),
-        ("frame,stimulus\nx,3\n", "Expected a frame and a stimulus in every line of 'events.csv', got: could not convert string to float: 'x'. Mend that line."),
-        ("frame,stimulus\n3.5,3\n", "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.csv', got frames that are none. Give one row per event."),
-        ("frame,stimulus\nnan,3\n", "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.csv', got frames that are none. Give one row per event."),
-        ("frame,stimulus\n", "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.csv', got 0 frames and 0 ids. Give one row per event."),
+        (
+            "frame,stimulus\n3\n",
+            (
+                "Expected a frame and a stimulus in every line of 'events.csv', got: list index out of range. "
+                "Mend that line."
+            ),
+        ),
+        (
+            "frame,stimulus\nx,3\n",
+            (
+                "Expected a frame and a stimulus in every line of 'events.csv', got: could not convert string to "
+                "float: 'x'. Mend that line."
+            ),
+        ),
+        (
+            "frame,stimulus\n3.5,3\n",
+            (
+                "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.csv', "
+                "got frames that are none. Give one row per event."
+            ),
+        ),
+        (
+            "frame,stimulus\nnan,3\n",
+            (
+                "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.csv', "
+                "got frames that are none. Give one row per event."
+            ),
+        ),
+        (
+            "frame,stimulus\n",
+            (
+                "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.csv', "
+                "got 0 frames and 0 ids. Give one row per event."
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_text_that_holds_no_events_is_refused(text, message, tmp_path):
     (tmp_path / "events.csv").write_text(text)
     assert refusal(read_events, tmp_path / "events.csv") == message
@@ -56,12 +86,33 @@ def test_text_that_holds_no_events_is_refused(text, message, tmp_path):
 @pytest.mark.parametrize(
     "arrays, message",
     [
-        (np.ones((3, 3)), "Expected two columns, frame and id, in 'events.npy', got float64 of shape (3, 3). Use a .csv or .npz for ids that are no numbers."),
-        ({"frame": np.arange(3)}, "Expected arrays frame and stimulus in 'events.npz', got frame. Save them with numpy.savez(path, frame=…, stimulus=…)."),
-        ({"frame": np.array(["a"]), "id": np.arange(1)}, "Expected numbers of frames in 'events.npz', got <U1. Save them as integers."),
-        ({"frame": np.arange(3), "id": np.arange(2)}, "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.npz', got 3 frames and 2 ids. Give one row per event."),
+        (
+            np.ones((3, 3)),
+            (
+                "Expected two columns, frame and id, in 'events.npy', got float64 of shape (3, 3). Use a .csv or "
+                ".npz for ids that are no numbers."
+            ),
+        ),
+        (
+            {"frame": np.arange(3)},
+            (
+                "Expected arrays frame and stimulus in 'events.npz', got frame. Save them with numpy.savez(path, "
+                "frame=…, stimulus=…)."
+            ),
+        ),
+        (
+            {"frame": np.array(["a"]), "id": np.arange(1)},
+            "Expected numbers of frames in 'events.npz', got <U1. Save them as integers.",
+        ),
+        (
+            {"frame": np.arange(3), "id": np.arange(2)},
+            (
+                "Expected a whole number as the frame, counted from 0, and an id for each event in 'events.npz', "
+                "got 3 frames and 2 ids. Give one row per event."
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_arrays_that_hold_no_events_are_refused(arrays, message, tmp_path):
     path = tmp_path / ("events.npz" if isinstance(arrays, dict) else "events.npy")
     np.savez(path, **arrays) if isinstance(arrays, dict) else np.save(path, arrays)
@@ -89,5 +140,6 @@ def test_other_files_are_refused(tmp_path):
     )
     (tmp_path / "events.txt").touch()
     assert refusal(read_events, tmp_path / "events.txt") == (
-        "Expected events in a .csv, .npy or .npz file, got 'events.txt'. Save the frame of onset and the id of each event."
+        "Expected events in a .csv, .npy or .npz file, got 'events.txt'. Save the frame of onset and the "
+        "id of each event."
     )

@@ -5,6 +5,7 @@ import sys
 import pytest
 from exact import refusal
 
+from eigenfall import parts
 from eigenfall.extras import imported
 
 
@@ -38,8 +39,6 @@ def test_what_cannot_be_imported_says_why(tmp_path, monkeypatch):
     ],
 )
 def test_a_format_names_the_package_that_reads_it(package, part, name, what, tmp_path, monkeypatch):
-    from eigenfall import parts
-
     (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n")
     monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
     assert refusal(parts.read("recordings", f"{part}:path=[{tmp_path / name}]")) == (

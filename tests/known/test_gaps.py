@@ -117,7 +117,8 @@ def test_a_torn_nan_is_refused_by_its_place():
     values[1, 13, 4] = np.nan
     assert refusal(look, values) == (
         "Expected NaN only where a repeat is missing for all units, got a single one at repeat 1, stimulus 13, unit 4, "
-        "counted from 0. Leave such units or such repeats out, with torn set to units or presentations, or say the axes."
+        "counted from 0. Leave such units or such repeats out, with torn set to units or presentations, "
+        "or say the axes."
     )
 
 
@@ -134,11 +135,26 @@ def test_infinity_is_refused_by_its_place(over):
 @pytest.mark.parametrize(
     "torn, samples, message",
     [
-        ("units", "stimuli", "Expected at least one unit without NaN, got none, as every one has a NaN somewhere. Set torn to presentations"),
-        ("presentations", "stimuli", "Expected at least one repeat without NaN, got none, as every one has a NaN. Set torn to units"),
-        ("presentations", "presentations", "Expected at least one presentation without NaN, got none, as every one has a NaN. Set torn to units"),
+        (
+            "units",
+            "stimuli",
+            (
+                "Expected at least one unit without NaN, got none, as every one has a NaN somewhere. Set torn to "
+                "presentations"
+            ),
+        ),
+        (
+            "presentations",
+            "stimuli",
+            "Expected at least one repeat without NaN, got none, as every one has a NaN. Set torn to units",
+        ),
+        (
+            "presentations",
+            "presentations",
+            "Expected at least one presentation without NaN, got none, as every one has a NaN. Set torn to units",
+        ),
     ],
-)  # fmt: skip
+)
 def test_nan_that_leave_nothing_are_refused(torn, samples, message):
     values = drawn(1, 6, 6)
     values[0, range(6), range(6)] = np.nan

@@ -52,13 +52,20 @@ def test_a_stimulus_may_be_called_largest():
 @pytest.mark.parametrize(
     "ids, without, message",
     [
-        ([1, 2], (), "Expected the stimulus of each of 3 presentations, got 2 ids. Give one id per presentation, in the same order."),
+        (
+            [1, 2],
+            (),
+            (
+                "Expected the stimulus of each of 3 presentations, got 2 ids. Give one id per presentation, in "
+                "the same order."
+            ),
+        ),
         ([1, 2, 3], ("9",), "Expected an id that occurs, to leave it out, got '9'. Ids go from 1 to 3."),
         (["a", "b", "c"], ("largest",), "Expected numbers as ids, to leave out the largest, got none. Name the id."),
         ([4, 4, 4], ("largest",), "Expected a stimulus that is kept, got none. Leave fewer ids out."),
         ([None, math.nan, ""], (), "Expected at least one stimulus, got no ids. Look at where the ids come from."),
     ],
-)  # fmt: skip
+)
 def test_ids_that_cannot_be_are_refused(ids, without, message):
     assert refusal(labels.coded, ids, 3, without) == message
 
@@ -79,9 +86,7 @@ def test_what_looks_odd_is_said():
     assert labels.often(labels.table_of(np.arange(5), 5)) == ("No stimulus was shown twice.",)
     assert labels.often(labels.table_of(np.tile(np.arange(5), 3), 5)) == ()
     often = labels.often(labels.table_of(np.concatenate([np.tile(np.arange(5), 2), np.full(20, 3)]), 5))
-    assert often == (
-        "One stimulus was shown 22 times, most 2 times or fewer: if it is a blank, leave its id out.",
-    )
+    assert often == ("One stimulus was shown 22 times, most 2 times or fewer: if it is a blank, leave its id out.",)
 
 
 @pytest.mark.parametrize("found", [np.ones((3, 2)), np.zeros(0), np.array([1j, 2j]), np.array([None, 1])])

@@ -136,7 +136,8 @@ THERE = {
 
 
 @pytest.mark.parametrize(
-    "name, got", [("stim.res", "none"), ("resp", "none"), ("cells.3", "none"), ("stim.resp.x", "none"), ("#refs#.r0", "none")]
+    "name, got",
+    [("stim.res", "none"), ("resp", "none"), ("cells.3", "none"), ("stim.resp.x", "none"), ("#refs#.r0", "none")],
 )
 def test_a_file_without_the_field_is_refused_naming_what_is_there(version, name, got, tmp_path):
     before, _, there = refusal(Matlab(saved(tmp_path, version), name)).partition(" There are: ")
@@ -147,7 +148,11 @@ def test_a_file_without_the_field_is_refused_naming_what_is_there(version, name,
 
 @pytest.mark.parametrize(
     "name, got",
-    [("stim", ("a struct of 1 × 1", "a struct")), ("cells", ("a cell of 2 × 1", "a cell of 1 × 2")), ("name", ("text", "text"))],
+    [
+        ("stim", ("a struct of 1 × 1", "a struct")),
+        ("cells", ("a cell of 2 × 1", "a cell of 1 × 2")),
+        ("name", ("text", "text")),
+    ],
 )
 def test_what_is_no_array_of_numbers_is_refused(version, name, got, tmp_path):
     message = refusal(Matlab(saved(tmp_path, version), name))
@@ -215,7 +220,9 @@ def test_a_real_session_is_read_by_the_name_of_its_cell():
     guessed = Matlab(path, "beforeLearning.clouds.spikes{3}")()
     assert "the values look like the latter" in guessed.notices[0]  # 86 units are along the rows
     message = refusal(Matlab(path, "beforeLearning.spikes"))
-    assert message.startswith("Expected a variable 'beforeLearning.spikes' in 'golub2018_bci_exampleData.mat', got none.")
+    assert message.startswith(
+        "Expected a variable 'beforeLearning.spikes' in 'golub2018_bci_exampleData.mat', got none."
+    )
     assert "beforeLearning.clouds.factorActivity.1 (10 × 69)" in message
     assert message.endswith("more.")
 

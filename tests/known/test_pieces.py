@@ -51,7 +51,8 @@ def test_where_storage_lies_along_the_stimuli_it_is_read_that_way(small):
     found = cut((2, 50, 2000), (2, 1, 2000), memory=1e-5)
     assert (found.over, found.width, found.times) == ("stimuli", 1, 1)
     assert found.notice == (
-        "Read along the stimuli, as the storage's chunks of 2 × 1 × 2000 (repeats × stimuli × units) lie: along the units "
+        "Read along the stimuli, as the storage's chunks of 2 × 1 × 2000 (repeats × stimuli × units) "
+        "lie: along the units "
         "each would be read 2000 times."
     )
 
@@ -87,7 +88,9 @@ def test_pieces_can_be_asked_for_in_any_order(recording):
     assert isinstance(pieces, Pieces)
     assert (responses.size, responses.chunked_over) == ((2, 9, 39), "units")
     assert length(pieces) == len(pieces) == 8
-    assert_close(torch.cat([pieces[-1], pieces[0]], 2), torch.cat([truth[:, :, -5:], truth[:, :, :5]], 2), equal_nan=True)
+    assert_close(
+        torch.cat([pieces[-1], pieces[0]], 2), torch.cat([truth[:, :, -5:], truth[:, :, :5]], 2), equal_nan=True
+    )
     assert_close(torch.cat(list(pieces[2:4]), 2), torch.cat([pieces[2], pieces[3]], 2), equal_nan=True)
     assert_close(torch.cat(list(after(pieces, 3)), 2), truth[:, :, 14:], equal_nan=True)
     assert_close(torch.cat(list(pieces), 2), truth, rtol=0, atol=0, equal_nan=True)
@@ -151,8 +154,10 @@ def test_axes_that_missing_repeats_contradict_are_refused(tmp_path):
     np.save(tmp_path / "session.npy", values)
     for memory in (1.0, 1e-9):
         assert refusal(File(tmp_path / "session.npy", axes="stimuli units repeats", memory=memory)) == (
-            "Expected NaN together along the units, as axes 'stimuli units repeats' names them, got NaN together along the "
-            "axis of length 10, there called stimuli. Call that axis units: a missing repeat is missing for all of them."
+            "Expected NaN together along the units, as axes 'stimuli units repeats' names them, got NaN "
+            "together along the "
+            "axis of length 10, there called stimuli. Call that axis units: a missing repeat is missing for "
+            "all of them."
         )
     assert File(tmp_path / "session.npy", axes="units stimuli repeats")().dropped == {"missing repeats": 3}
 
@@ -181,15 +186,45 @@ def test_either_axis_may_be_the_presentations(tmp_path):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"axes": "presentations units"}, "Expected the stimulus of each presentation, got no ids. Set ids to where they are."),
+        (
+            {"axes": "presentations units"},
+            "Expected the stimulus of each presentation, got no ids. Set ids to where they are.",
+        ),
         ({"without": ("9",)}, "Expected the stimulus of each presentation, got no ids. Set ids to where they are."),
-        ({"ids": "none.npy"}, "Expected a file of ids 'none.npy', got none there. Mend its path, or put it beside the recording."),
-        ({"ids": "short.npy"}, "Expected presentations × units with 3 presentations, one for each id, got shape (12, 30). Give one id per presentation."),
-        ({"ids": "short.npy", "axes": "presentations units"}, "Expected the stimulus of each of 12 presentations, got 3 ids. Give one id per presentation, in the same order."),
-        ({"ids": "wide.npy"}, "Expected a number or a name for each presentation in 'wide.npy', got float64 of shape (3, 2). Give one id per presentation."),
-        ({"ids": "ids.npy", "axes": "stimuli units"}, "Expected axes 'presentations units' or 'units presentations', as the stimulus of each is given, got 'stimuli units'. Leave axes out, or leave ids out."),
+        (
+            {"ids": "none.npy"},
+            "Expected a file of ids 'none.npy', got none there. Mend its path, or put it beside the recording.",
+        ),
+        (
+            {"ids": "short.npy"},
+            (
+                "Expected presentations × units with 3 presentations, one for each id, got shape (12, 30). Give "
+                "one id per presentation."
+            ),
+        ),
+        (
+            {"ids": "short.npy", "axes": "presentations units"},
+            (
+                "Expected the stimulus of each of 12 presentations, got 3 ids. Give one id per presentation, in "
+                "the same order."
+            ),
+        ),
+        (
+            {"ids": "wide.npy"},
+            (
+                "Expected a number or a name for each presentation in 'wide.npy', got float64 of shape (3, 2). "
+                "Give one id per presentation."
+            ),
+        ),
+        (
+            {"ids": "ids.npy", "axes": "stimuli units"},
+            (
+                "Expected axes 'presentations units' or 'units presentations', as the stimulus of each is given, "
+                "got 'stimuli units'. Leave axes out, or leave ids out."
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_ids_that_do_not_fit_are_refused(tmp_path, settings, message):
     np.save(tmp_path / "session.npy", drawn(12, 30))
     np.save(tmp_path / "ids.npy", np.arange(12))

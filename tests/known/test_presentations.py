@@ -98,7 +98,8 @@ def test_torn_nan_are_left_out_as_asked(memory, monkeypatch):
     values[4, 3] = values[6] = values[11, 1] = np.nan
     columns = OnDisk(values)
     assert refusal(Arrangement(memory=memory), columns, IDS) == (
-        "Expected NaN only where a repeat is missing for all units, got a single one at presentation 4, unit 3, counted "
+        "Expected NaN only where a repeat is missing for all units, got a single one at presentation 4, "
+        "unit 3, counted "
         "from 0. Leave such units or such repeats out, with torn set to units or presentations, or say the axes."
     )
     found = Arrangement(torn="units", memory=memory)(columns, IDS)
@@ -158,7 +159,10 @@ def test_without_spontaneous_activity_units_are_z_scored_by_their_responses():
         assert_close(found.values, by_loop(scored, [IDS[k] for k in rows]), equal_nan=True)
         (notice,) = found.notices
         assert notice == (
-            "Units are z-scored by their responses: there is no spontaneous activity, and no dimension of it is removed."
+            (
+                "Units are z-scored by their responses: there is no spontaneous activity, and no dimension of it "
+                "is removed."
+            )
             if spont is None
             else "Units are z-scored by their responses."
         )
@@ -169,7 +173,8 @@ def test_units_that_are_silent_without_stimuli_are_told_of():
     spont[:, 2:4] = 5.0
     found = Arrangement(scale="spontaneous")(drawn(12, 7), IDS, spont)
     assert found.notices == (
-        "2 units do not vary in spontaneous activity: their responses are divided by 1e-06, as in the source's code, and "
+        "2 units do not vary in spontaneous activity: their responses are divided by 1e-06, as in the "
+        "source's code, and "
         "may rule the spectrum.",
     )
 
@@ -182,14 +187,46 @@ def test_labels_of_any_kind_in_the_order_in_which_they_came():
 @pytest.mark.parametrize(
     "values, masks, message",
     [
-        (drawn(12), None, "Expected numbers as (presentations, units), got float64 of shape (12,). Give one row per presentation and one column per unit."),
-        (np.full((12, 2), "a"), None, "Expected numbers as (presentations, units), got <U1 of shape (12, 2). Give one row per presentation and one column per unit."),
-        (drawn(12, 3), {"red cells": np.ones(2)}, "Expected a mark for each of 3 units in red cells, got shape (2,). Give one value per unit."),
+        (
+            drawn(12),
+            None,
+            (
+                "Expected numbers as (presentations, units), got float64 of shape (12,). Give one row per "
+                "presentation and one column per unit."
+            ),
+        ),
+        (
+            np.full((12, 2), "a"),
+            None,
+            (
+                "Expected numbers as (presentations, units), got <U1 of shape (12, 2). Give one row per "
+                "presentation and one column per unit."
+            ),
+        ),
+        (
+            drawn(12, 3),
+            {"red cells": np.ones(2)},
+            "Expected a mark for each of 3 units in red cells, got shape (2,). Give one value per unit.",
+        ),
         (drawn(12, 3), {"red cells": np.ones(3)}, "Expected a unit that is kept, got none. Leave fewer units out."),
-        (np.full((12, 3), math.inf), None, "Expected finite responses, got an infinite value at presentation 0, unit 0, counted from 0. Mend the file, or leave that unit out."),
-        (np.full((12, 3), math.nan), None, "Expected at least one presentation without NaN, got none, as every one has a NaN. Set torn to units, or say the axes if they are mixed up."),
+        (
+            np.full((12, 3), math.inf),
+            None,
+            (
+                "Expected finite responses, got an infinite value at presentation 0, unit 0, counted from 0. "
+                "Mend the file, or leave that unit out."
+            ),
+        ),
+        (
+            np.full((12, 3), math.nan),
+            None,
+            (
+                "Expected at least one presentation without NaN, got none, as every one has a NaN. Set torn to "
+                "units, or say the axes if they are mixed up."
+            ),
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_arranged_is_refused(values, masks, message):
     assert refusal(Arrangement(), values, IDS, left_out=masks) == message
 

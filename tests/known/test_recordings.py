@@ -268,7 +268,8 @@ def test_a_single_nan_is_refused_by_its_place(saved):
     values[1, 13, 4] = np.nan
     assert refused(File(saved(values))) == (
         "Expected NaN only where a repeat is missing for all units, got a single one at repeat 1, stimulus 13, unit 4, "
-        "counted from 0. Leave such units or such repeats out, with torn set to units or presentations, or say the axes."
+        "counted from 0. Leave such units or such repeats out, with torn set to units or presentations, "
+        "or say the axes."
     )
     assert "at repeat 0, time 3, unit 2" in refused(File(saved(one_nan(20, 6)), axes="time units"))
 

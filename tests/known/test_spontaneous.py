@@ -115,11 +115,23 @@ def test_units_are_read_some_at_a_time(monkeypatch):
 @pytest.mark.parametrize(
     "spont, components, message",
     [
-        ((20, 5), 2, "Expected spontaneous activity of the same 8 units, got 5. Look at whether time × units is transposed."),
-        ((20, 8), 9, "Expected at most 8 dimensions of spontaneous activity, got components=9. Lower it; 0 removes none."),
-        ((6, 8), 7, "Expected at most 6 dimensions of spontaneous activity, got components=7. Lower it; 0 removes none."),
+        (
+            (20, 5),
+            2,
+            "Expected spontaneous activity of the same 8 units, got 5. Look at whether time × units is transposed.",
+        ),
+        (
+            (20, 8),
+            9,
+            "Expected at most 8 dimensions of spontaneous activity, got components=9. Lower it; 0 removes none.",
+        ),
+        (
+            (6, 8),
+            7,
+            "Expected at most 6 dimensions of spontaneous activity, got components=7. Lower it; 0 removes none.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_spontaneous_activity_that_does_not_fit_is_refused(spont, components, message):
     args = Held(drawn(10, 8)), np.arange(10), np.ones(8, dtype=bool), Held(drawn(*spont)), components
     assert refusal(baseline, *args) == message
