@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("axes", "digests", "extras", "grammar", "atomic", "formats", "labels", "laws", "linalg"),
+    ("axes", "digests", "extras", "grammar", "atomic", "formats", "labels", "laws", "linalg", "npyfiles"),
     ("gaps", "signatures", "sources", "spontaneous", "suite2pfolder", "statistics", "streams"),
     ("downloads", "events", "excess", "pieces", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),

@@ -5,7 +5,7 @@ shortest is the repeats, and the others are stimuli × units if repeats come fir
 Where NaN mark missing repeats, units are the axis along which all are missing together. What was understood is said.
 
 Source: (repeats, stimuli, units) is this package's order; units × conditions × trials is that of GSN (Kay et al. 2025).
-Larger files than `memory` are mapped and read in pieces: an .npz then must be one that numpy.savez wrote, uncompressed.
+Larger files than `memory` are read in pieces: an .npz then must be one that numpy.savez wrote, uncompressed.
 """
 
 import zipfile
@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
-from eigenfall import stored
+from eigenfall import npyfiles, stored
 from eigenfall.check import need, one_of
 from eigenfall.gaps import Torn, kind
 from eigenfall.labels import need_ids
@@ -95,7 +95,7 @@ class File:
     def _opening(self, path: Path) -> Opening:
         """Opens the array: on disk, or in memory if it lies in an .npz and fits there."""
         if path.suffix == ".npy":
-            return partial(_mapped, path)
+            return partial(_opened, path)
         names = [name for name in _names(path) if name != self.ids]
         need(
             len(names) == 1 or (bool(self.array) and bool(names)),
@@ -115,7 +115,7 @@ class File:
             remedy="Save it with numpy.save or numpy.savez, or raise memory.",
         )
         _reading(path, lambda: _verify(path, name))
-        return partial(_mapped, path, start)
+        return partial(_opened, path, start)
 
 
 def _reading(path: Path, read: Callable[[], Any]) -> Any:
@@ -131,25 +131,9 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
 
 
 @contextmanager
-def _mapped(path: Path, start: int = 0) -> Iterator[np.ndarray]:
+def _opened(path: Path, start: int = 0) -> Iterator[npyfiles.Raw]:
     """An array on disk, where an .npy file begins at this byte."""
-    yield _reading(path, lambda: _map(path, start))
-
-
-def _map(path: Path, start: int) -> np.ndarray:
-    if start == 0:
-        return np.lib.format.open_memmap(path, mode="r")
-    with path.open("rb") as file:
-        file.seek(start)
-        shape, columns_first, dtype = _head(file)
-        return np.memmap(path, dtype, "r", file.tell(), shape, "F" if columns_first else "C")
-
-
-def _head(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, order and type that an .npy file says at its beginning."""
-    version = np.lib.format.read_magic(file)
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    return read(file)
+    yield _reading(path, lambda: npyfiles.opened(path, start))
 
 
 # ------------------------------------------------------------------------------ archives
@@ -181,9 +165,7 @@ def _place(path: Path, name: str) -> tuple[int, float, bool]:
     with zipfile.ZipFile(path) as archive:
         entry = archive.getinfo(f"{name}.npy")
         with archive.open(entry) as file:
-            shape, _, dtype = _head(file)
-        if dtype.hasobject:
-            raise ValueError("Object arrays cannot be loaded when allow_pickle=False")
+            shape, _, dtype = npyfiles.head(file)
     with path.open("rb") as file:
         file.seek(entry.header_offset + 26)  # the lengths of the name and of what follows it
         name_length, extra_length = np.frombuffer(file.read(4), "<u2").tolist()
