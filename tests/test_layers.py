@@ -12,13 +12,15 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("axes", "digests", "extras", "grammar", "atomic", "formats", "labels", "laws", "linalg", "npyfiles"),
-    ("gaps", "signatures", "sources", "spontaneous", "suite2pfolder", "statistics", "streams"),
-    ("downloads", "events", "excess", "pieces", "types"),
+    ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
+    ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
+    ("events", "gaps", "hdf5files"),
+    ("matfiles", "nwbtables", "pieces"),
+    ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "grams", "presentations", "snapshots"),
-    ("assemblies", "hdf5files", "stored"),
-    ("matfiles", "nwbtables"),
+    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets"),
+    ("population", "presentations"),
+    ("assemblies", "stored"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
