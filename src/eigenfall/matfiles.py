@@ -51,6 +51,11 @@ class Turned:
         return self.dataset.dtype
 
     @property
+    def columns_first(self) -> bool:
+        """That the first axis varies fastest, as MATLAB has it."""
+        return True
+
+    @property
     def chunks(self) -> tuple[int, ...] | None:
         """Lengths of the storage's chunks, in MATLAB's order."""
         return None if self.dataset.chunks is None else tuple(self.dataset.chunks[::-1])

@@ -63,7 +63,7 @@ def _part(raw: Raw, shape: tuple[int, ...], bounds: list[tuple[int, int]]) -> np
     run, at = found.nbytes // runs, 0
     steps = [math.prod(shape[axis + 1 :]) * raw.dtype.itemsize for axis in range(len(shape))]
     first = raw.start + bounds[cut][0] * steps[cut]
-    bytes_of = memoryview(found.reshape(-1).view(np.uint8))
+    bytes_of = found.reshape(-1).view(np.uint8).data
     with raw.path.open("rb", buffering=0) as file:
         for outer in itertools.product(*(range(*bound) for bound in bounds[:cut])):
             file.seek(first + sum(index * step for index, step in zip(outer, steps)))

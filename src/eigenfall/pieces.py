@@ -78,15 +78,27 @@ def cut_along(over: Over, size: tuple[int, int, int], storage: Sequence[int] | N
 
 @dataclass(frozen=True)
 class Laid:
-    """An array in a file, and what its axes are.
+    """An array in a file, what its axes are, and how it lies there.
 
     Attributes:
         opening: opens the array.
         axes: what its axes are.
+        dtype: of its values.
+        storage: lengths of its storage's chunks as (repeats, stimuli, units); `None` if it lies in one run.
+        columns_first: whether its first axis varies fastest.
     """
 
     opening: Opening
     axes: Axes
+    dtype: np.dtype
+    storage: tuple[int, int, int] | None = None
+    columns_first: bool = False
+
+    @property
+    def slowest(self) -> Over:
+        """Which of stimuli and units varies slowest, so that entries of it lie together."""
+        stimuli_first = self.axes.order[-2] < self.axes.order[-1]
+        return "stimuli" if stimuli_first != self.columns_first else "units"
 
     def slab(self, over: Over, start: int, stop: int) -> np.ndarray:
         """A part of it, cut along units or stimuli, as (repeats, stimuli, units)."""

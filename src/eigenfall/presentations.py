@@ -119,7 +119,7 @@ class Arrangement:
         in_memory = float(np.prod(size, dtype=np.float64)) * dtype.itemsize <= self.memory * 1e9
         present = (table >= 0).sum(0)
         return Responses(
-            values=torch.cat(list(pieces()), 2) if in_memory else None,
+            values=streams.joined(pieces(), size, 2) if in_memory else None,
             chunks=None if in_memory else pieces,
             chunked_over="units",
             name=name,

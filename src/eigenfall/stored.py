@@ -1,21 +1,19 @@
 """Arrays in files as responses: read at once, or piece by piece where they are larger than memory."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Protocol, cast, runtime_checkable
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from eigenfall import axes, digests, gaps, streams
 from eigenfall.axes import Axes
 from eigenfall.check import need
 from eigenfall.gaps import Slab
-from eigenfall.pieces import Cut, Laid, Opening, Over, Pieces, cut, cut_along
+from eigenfall.pieces import Cut, Laid, Opening, Pieces, cut, cut_along
 from eigenfall.presentations import Arrangement
 from eigenfall.types import Responses
 
@@ -69,8 +67,8 @@ def need_numbers(array: Any) -> None:
     )
 
 
-def laid(opening: Opening, text: str, torn: gaps.Torn, memory: float) -> tuple[Laid, np.dtype, tuple[int, ...] | None]:
-    """An array with its axes, the type of its values, and its storage's chunks as (repeats, stimuli, units).
+def laid(opening: Opening, text: str, torn: gaps.Torn, memory: float) -> Laid:
+    """An array with its axes.
 
     Args:
         opening: opens the array.
@@ -83,7 +81,8 @@ def laid(opening: Opening, text: str, torn: gaps.Torn, memory: float) -> tuple[L
     """
     with opening() as array:
         need_numbers(array)
-        shape, dtype, chunks = tuple(array.shape), np.dtype(array.dtype), getattr(array, "chunks", None)
+        shape, dtype = tuple(array.shape), np.dtype(array.dtype)
+        chunks, columns_first = getattr(array, "chunks", None), getattr(array, "columns_first", False)
         corner = axes.corner_of(shape, math.prod(shape) * gaps.kind(dtype).itemsize <= memory * 1e9)
         found = axes.said(text, shape) if text else axes.guessed(shape, np.asarray(array[corner]))
         if text and dtype.kind == "f" and len(shape) == 3 and torn == "refuse":
@@ -91,8 +90,8 @@ def laid(opening: Opening, text: str, torn: gaps.Torn, memory: float) -> tuple[L
     storage = None
     if chunks is not None:
         lengths = [int(chunks[axis]) for axis in found.order]
-        storage = tuple(lengths if len(lengths) == 3 else [1, *lengths])
-    return Laid(opening, found), dtype, storage
+        storage = (lengths[0] if len(lengths) == 3 else 1, lengths[-2], lengths[-1])
+    return Laid(opening, found, dtype, storage, columns_first)
 
 
 def _need_units_together(found: Axes, text: str, corner: np.ndarray) -> None:
@@ -121,7 +120,7 @@ def responses(how: Reading, opening: Opening, name: str, path: Path, ids: Any = 
     """
     if ids is not None:
         return _presented(how, opening, name, path, ids)
-    array, dtype, storage = laid(opening, how.axes, how.torn, how.memory)
+    array = laid(opening, how.axes, how.torn, how.memory)
     size, samples = array.axes.size, array.axes.samples
     need(
         samples != "presentations" and not how.without,
@@ -129,15 +128,15 @@ def responses(how: Reading, opening: Opening, name: str, path: Path, ids: Any = 
         got="no ids",
         remedy="Set ids to where they are.",
     )
-    way = cut(size, storage, how.memory)
-    scan = _scan(array, storage, way) if dtype.kind == "f" else ()
+    way = cut(size, array.storage, how.memory)
+    scan = _scan(array, way) if array.dtype.kind == "f" else ()
     found = gaps.found(scan, size, samples, how.torn, array.row)
-    in_memory = math.prod(found.size) * gaps.kind(dtype).itemsize <= how.memory * 1e9
+    in_memory = math.prod(found.size) * gaps.kind(array.dtype).itemsize <= how.memory * 1e9
     kept = found.units if way.over == "units" else found.stimuli
     pieces = partial(Pieces, array, way.over, streams.bounds(kept, way.width), found)
     told = "" if how.axes else f"; axes guessed as {' '.join(array.axes.names)}"
     return Responses(
-        values=_whole(pieces()) if in_memory else None,
+        values=streams.joined(pieces(), found.size, 2 if way.over == "units" else 1) if in_memory else None,
         chunks=None if in_memory else pieces,
         chunked_over=way.over,
         sampled_over=cast(Literal["stimuli", "time"], samples),
@@ -151,25 +150,14 @@ def responses(how: Reading, opening: Opening, name: str, path: Path, ids: Any = 
     )
 
 
-def _scan(array: Laid, storage: Sequence[int] | None, way: Cut) -> Iterator[Slab]:
+def _scan(array: Laid, way: Cut) -> Iterator[Slab]:
     """All of an array in the order in which it lies."""
-    if storage is not None:
+    if array.storage is not None:
         yield from array.slabs(way.over, way.width)
         return
     size = array.axes.size
-    over: Over = "stimuli" if array.axes.order[-2] < array.axes.order[-1] else "units"
-    axis = 1 if over == "stimuli" else 2
-    yield from array.slabs(over, max(1, streams.PIECE * size[axis] // math.prod(size)))
-
-
-def _whole(pieces: Pieces) -> Tensor:
-    """All that is kept of an array, in memory; no more than a piece is held beside it."""
-    axis, place = 2 if pieces.over == "units" else 1, 0
-    whole = torch.empty(pieces.gaps.size, dtype=pieces[0].dtype)
-    for piece in pieces:
-        whole.narrow(axis, place, piece.shape[axis]).copy_(piece)
-        place += piece.shape[axis]
-    return whole
+    length = size[1 if array.slowest == "stimuli" else 2]
+    yield from array.slabs(array.slowest, max(1, streams.PIECE * length // math.prod(size)))
 
 
 @dataclass(frozen=True)
@@ -200,7 +188,7 @@ def _presented(how: Reading, opening: Opening, name: str, path: Path, ids: Any) 
         with opening() as array:
             need_numbers(array)
             text, doubts = _by_length(tuple(array.shape), len(ids))
-    array, _, storage = laid(opening, text, how.torn, how.memory)
+    array = laid(opening, text, how.torn, how.memory)
     need(
         array.axes.samples == "presentations",
         expected="axes 'presentations units' or 'units presentations', as the stimulus of each is given",
@@ -209,7 +197,7 @@ def _presented(how: Reading, opening: Opening, name: str, path: Path, ids: Any) 
     )
     found = Arrangement(how.without, how.torn, memory=how.memory)(Table(array), ids, name=name)
     told = "" if how.axes else f"; axes guessed as {text}"
-    way = cut_along("units", array.axes.size, storage, how.memory)
+    way = cut_along("units", array.axes.size, array.storage, how.memory)
     if found.chunks is not None and way.times > 2:
         doubts += (f"Each of the storage's chunks is read {way.times:.0f} times: chunks along the units are faster.",)
     return replace(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import overload
 
 import numpy as np
+import torch
 from jaxtyping import Bool
 from torch import Tensor
 
@@ -75,6 +76,15 @@ def after(pieces: Iterable[Tensor], first: int) -> Iterator[Tensor]:
 def length(pieces: Iterable[Tensor]) -> int:
     """How many pieces there are; 0 if nobody knows."""
     return len(pieces) if isinstance(pieces, Sequence) else 0
+
+
+def joined(pieces: Sequence[Tensor], size: tuple[int, int, int], axis: int) -> Tensor:
+    """All pieces beside one another along an axis, `(repeats, stimuli, units)`; one at a time is held beside them."""
+    whole, place = torch.empty(size, dtype=pieces[0].dtype), 0
+    for piece in pieces:
+        whole.narrow(axis, place, piece.shape[axis]).copy_(piece)
+        place += piece.shape[axis]
+    return whole
 
 
 def bounds(kept: Bool[np.ndarray, " entries"], width: int) -> tuple[tuple[int, int], ...]:

@@ -3,6 +3,7 @@
 import concurrent.futures
 import multiprocessing
 import pickle
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,7 +14,7 @@ import torch
 from exact import read_whole, refusal
 from torch.testing import assert_close
 
-from eigenfall import stored, streams
+from eigenfall import npyfiles, stored, streams
 from eigenfall.pieces import Pieces, cut
 from eigenfall.recordings.file import File
 from eigenfall.recordings.hdf5 import HDF5
@@ -231,6 +232,17 @@ def test_ids_that_do_not_fit_are_refused(tmp_path, settings, message):
     np.save(tmp_path / "short.npy", np.arange(3))
     np.save(tmp_path / "wide.npy", np.ones((3, 2)))
     assert refusal(File(tmp_path / "session.npy", **settings)) == message
+
+
+@pytest.mark.parametrize("order, axes, slowest", [("C", "stimuli units", "stimuli"), ("F", "stimuli units", "units")])
+def test_an_array_is_looked_through_in_the_order_in_which_it_lies(order, axes, slowest, tmp_path):
+    np.save(tmp_path / "a.npy", np.asarray(drawn(30, 8), order=order))
+    assert stored.laid(partial(opened, tmp_path / "a.npy"), axes, "refuse", 1.0).slowest == slowest
+
+
+@contextmanager
+def opened(path):
+    yield npyfiles.opened(path)
 
 
 @dataclass(frozen=True)
