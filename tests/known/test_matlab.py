@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import h5py
 import matlab73
 import numpy as np
 import pytest
@@ -121,6 +122,19 @@ def test_a_field_of_every_struct_in_a_cell(version, tmp_path):
     with matfiles.opened(path) as file:
         assert file.each("stat", "redcell").tolist() == [0, 1]
         assert file.each("odd", "redcell") is None
+
+
+def test_empty_cells_and_references_to_nothing_are_no_arrays(tmp_path):
+    matlab73.save(tmp_path / "a.mat", {"cells": [VALUES[:, :, 0], VALUES[:, :, 1]]})
+    with h5py.File(tmp_path / "a.mat", "a") as file:
+        gone = file.create_dataset("gone", data=np.zeros(2, dtype=np.uint64))
+        gone.attrs["MATLAB_empty"] = np.uint8(1)
+        cells = file["cells"][()]
+        cells[1, 0] = h5py.Reference()
+        file["cells"][...] = cells
+    assert "got none. There are: cells.1 (8 × 30)." in refusal(Matlab(tmp_path / "a.mat", "cells.2"))
+    assert "got nothing: it is empty. There are: cells.1 (8 × 30)." in refusal(Matlab(tmp_path / "a.mat", "gone"))
+    assert Matlab(tmp_path / "a.mat")().understood.startswith("8 stimuli × 30 units")
 
 
 # -------------------------------------------------------------------------------- refusals

@@ -68,7 +68,7 @@ class Matlab:
             name = self.variable or hdf5files.only(shapes, path, "variable", self.ids)
             array = file.find(name)
             ids = need_ids(file.find(self.ids)[:, :], self.ids) if self.ids else None
-            if not file.hdf5:
+            if not file.on_disk:
                 return stored.responses(
                     replace(self, memory=math.inf), partial(nullcontext, array), path.stem, path, ids
                 )

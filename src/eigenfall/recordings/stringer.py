@@ -77,7 +77,7 @@ class Stringer:
             ids = need_ids(file.find("stim.istim")[:, :], "stim.istim")
             spontaneous = _table(file, path, "stim.spont") if file.has("stim.spont") else None
             flags = None if self.red else file.each("stat", "redcell")
-        if not file.hdf5:
+        if not file.on_disk:
             arrangement = self._arrangement(math.inf)
         else:
             arrangement = self._arrangement(self.memory)
@@ -110,4 +110,4 @@ def _table(file: matfiles.Variables, path: Path, name: str) -> Any:
         got=f"shape {tuple(array.shape)}",
         remedy="Look at whether this is a session of Stringer et al. 2019.",
     )
-    return matfiles.Table(path, name, tuple(array.shape)) if file.hdf5 else array
+    return matfiles.Table(path, name, tuple(array.shape)) if file.on_disk else array
