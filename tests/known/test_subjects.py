@@ -86,6 +86,10 @@ def test_a_suite2p_folder_needs_events(tmp_path):
     )
 
 
+def test_a_recording_without_a_path_is_called_as_its_part():
+    assert run_of("powerlaw").arm == "powerlaw"
+
+
 def test_axes_are_handed_to_the_part(tmp_path):
     np.save(tmp_path / "a.npy", np.ones((4, 3)))
     run = run_of(str(tmp_path / "a.npy"), axes="units,stimuli")
