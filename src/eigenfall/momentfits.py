@@ -186,6 +186,18 @@ def _linearised(
     return (found - values) @ root.T, root @ slopes
 
 
+def spread(
+    theta: Float64[Tensor, " parameters"],
+    root: Float64[Tensor, "orders orders"],
+    covariance: Float64[Tensor, "orders orders"],
+    units: int,
+) -> Float64[Tensor, "parameters parameters"]:
+    """First-order covariance of the parameters of a single law that was fitted with W to moments of a covariance."""
+    _, slopes = law_moments(theta[None], None, units, len(root))
+    effect = torch.linalg.pinv(root @ slopes[0]) @ root
+    return effect @ covariance @ effect.T
+
+
 def _start(values: Tensor, root: Tensor, units: int) -> Float64[Tensor, "fits 2"]:
     """The best of a grid of exponents from 0 to 3.2, each with the scale that gives the first moment."""
     slopes = torch.linspace(0, 3.2, STARTS, dtype=torch.float64, device=values.device)

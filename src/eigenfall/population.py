@@ -13,6 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from jaxtyping import Float, Float64
 from scipy import fft
@@ -139,36 +140,66 @@ def recording(
         repeats: T.
         explicit: how many ranks are drawn one by one; the others by what they add up to.
     """
-    ranks = min(population.units, explicit)
-    signal, noise, share = population.signal, population.noise, population.alignment
-    z = _normal(generator, stimuli, ranks) * signal[:ranks].sqrt().float()
-    along = [z + _normal(generator, stimuli, ranks) * (share * noise[:ranks]).sqrt().float() for _ in range(repeats)]
-    apart = [_normal(generator, stimuli, ranks) * ((1 - share) * noise[:ranks]).sqrt().float() for _ in range(repeats)]
-    within = ranks / population.units  # how much of the noise's own axes lies in the ranks that are drawn
-    if share < 1:
-        signs = torch.randint(0, 2, (2, ranks), generator=generator) * 2.0 - 1
-        along = [one + math.sqrt(within) * _turned(own, signs) for one, own in zip(along, apart)]
+    along, apart = _drawn(population, stimuli, generator, repeats, explicit)
     whole = torch.cat(along)
     matrix = (whole @ whole.T).double()
-    if within < 1:
-        if share < 1:
-            rest = torch.cat(apart)
-            matrix += (1 - within) * (rest @ rest.T).double()
-        matrix += _beyond(population, ranks, stimuli, repeats, generator)
+    if apart:
+        rest = torch.cat(apart)
+        matrix += (rest @ rest.T).double()
+    if population.units > explicit:
+        matrix += _beyond(population, explicit, stimuli, repeats, generator)
     matrix = matrix - matrix.mean(0)
     matrix = matrix - matrix.mean(1, keepdim=True)
     return Gram(matrix, "stimuli", stimuli, population.units, repeats, name="simulated")
 
 
-def _normal(generator: torch.Generator, *shape: int) -> Float[Tensor, "rows columns"]:
-    return torch.randn(*shape, generator=generator)
+def cross_products(
+    population: Population, stimuli: int, generator: torch.Generator, explicit: int = EXPLICIT
+) -> Float64[Tensor, "stimuli stimuli"]:
+    """X₁X₂ᵀ of a recording of two repeats, not centred: all that eigenmoments read, for a third of the work."""
+    along, apart = _drawn(population, stimuli, generator, 2, explicit)
+    matrix = (along[0] @ along[1].T).double()
+    if apart:
+        matrix += (apart[0] @ apart[1].T).double()
+    if population.units > explicit:
+        matrix += _beyond(population, explicit, stimuli, 2, generator)[:stimuli, stimuli:]
+    return matrix
+
+
+def _drawn(
+    population: Population, stimuli: int, generator: torch.Generator, repeats: int, explicit: int
+) -> tuple[list[Float[Tensor, "stimuli ranks"]], list[Float[Tensor, "stimuli ranks"]]]:
+    """Responses along the leading eigenvectors of the signal; and what noise has beyond them, if anything.
+
+    Noise that has axes of its own lies in the leading ones of the signal by a share of ranks over units.
+    """
+    ranks = min(population.units, explicit)
+    signal, noise, share = population.signal[:ranks], population.noise[:ranks], population.alignment
+    z = _normal(generator, stimuli, signal)
+    along = [z] * repeats
+    if share > 0:
+        along = [one + _normal(generator, stimuli, share * noise) for one in along]
+    if share == 1:
+        return along, []
+    signs = (torch.randint(0, 2, (2, ranks), generator=generator) * 2 - 1).float()
+    apart = [_normal(generator, stimuli, (1 - share) * noise) for _ in range(repeats)]
+    inside = ranks / population.units
+    along = [one + math.sqrt(inside) * _turned(own, signs) for one, own in zip(along, apart)]
+    return along, [math.sqrt(1 - inside) * own for own in apart] if inside < 1 else []
+
+
+def _normal(
+    generator: torch.Generator, stimuli: int, variances: Float64[Tensor, " ranks"]
+) -> Float[Tensor, "stimuli ranks"]:
+    return torch.randn(stimuli, len(variances), generator=generator) * variances.sqrt().float()
 
 
 def _turned(rows: Float[Tensor, "rows ranks"], signs: Float[Tensor, "2 ranks"]) -> Float[Tensor, "rows ranks"]:
     """Rows in another orthonormal basis, the same for all rows with these signs."""
-    first, second = signs.numpy().astype("float32")
-    turned = fft.dct(second * fft.dct(first * rows.numpy(), norm="ortho", workers=1), norm="ortho", workers=1)
-    return torch.from_numpy(turned)
+    turned = rows.numpy()
+    for turn in signs.numpy():
+        turned = fft.dct(turn * turned, norm="ortho", overwrite_x=True)
+    return torch.from_numpy(np.asarray(turned))
 
 
 def _beyond(

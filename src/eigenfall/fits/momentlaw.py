@@ -101,10 +101,7 @@ class MomentLaw:
         units: int,
     ) -> dict[str, Estimate]:
         """Scale and exponent with first-order intervals."""
-        _, slopes = momentfits.law_moments(theta[None], None, units, len(root))
-        weighted = root @ slopes[0]
-        effect = torch.linalg.pinv(weighted) @ root
-        spread = (effect @ covariance @ effect.T).diagonal().clamp_min(0).sqrt().tolist()
+        spread = momentfits.spread(theta, root, covariance, units).diagonal().clamp_min(0).sqrt().tolist()
         reach = float(stats.norm.ppf(0.5 + self.level / 2))
         c, alpha = theta.tolist()
         low, high = (math.exp(c + sign * reach * spread[0]) for sign in (-1, 1))

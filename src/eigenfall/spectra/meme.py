@@ -31,7 +31,7 @@ from torch import Tensor
 from eigenfall import eigenmoments, grams, momentfits
 from eigenfall.check import need
 from eigenfall.linalg import Precision
-from eigenfall.population import Population, population_of, recording
+from eigenfall.population import Population, cross_products, population_of
 from eigenfall.stages import Working, consumed, kept_under, seeded, seeds, under
 from eigenfall.subsets import of_stimuli
 from eigenfall.types import Gram, Moments, Responses, Stage
@@ -62,7 +62,7 @@ class MEME:
     order: Literal["random", "stored"] = "random"
     roles: Literal["both", "one"] = "both"
     weights: Literal["model", "bootstrap"] = "model"
-    resamples: int = 200
+    resamples: int = 100
     stimuli: int = 4000
     precision: Precision = "float64"
 
@@ -221,33 +221,56 @@ class MEME:
         generator: torch.Generator,
         pieces: dict[str, Tensor],
     ) -> Working[Float64[Tensor, "orders orders"]]:
-        """Covariance of the moments of recordings from a fitted power law, scaled to the number of stimuli."""
-        alone = torch.diag(covariance.diagonal().sqrt().reciprocal())
-        theta = momentfits.fitted(values[None], alone, moments.units).theta[0]
-        parameters = {"scale": float(theta[0].exp()), "alpha": float(theta[1])}
-        population = population_of(moments, "power", parameters)
-        stimuli = min(moments.stimuli, MODEL_STIMULI)
-        shorter = replace(self, pairings=MODEL_PAIRINGS)
-        draws = []
-        for number, seed in enumerate(seeds(generator, -(-self.resamples // AT_ONCE))):
-            name, size = f"model {number}", min(AT_ONCE, self.resamples - number * AT_ONCE)
-            if name not in pieces:
-                pieces[name] = shorter._of_model(population, stimuli, moments.repeats, size, seeded(seed))
-            draws.append(pieces[name])
-            done = min((number + 1) * AT_ONCE, self.resamples)
-            yield Stage("MEME, weights", done, self.resamples, {name: pieces[name]})
-        return torch.cov(torch.cat(draws).T) * (stimuli / moments.stimuli)
+        """Covariance of the moments of simulated recordings about their own laws, scaled to the number of stimuli.
 
-    def _of_model(
-        self, population: Population, stimuli: int, repeats: int, count: int, generator: torch.Generator
+        The law of each recording is drawn around a first fit, with that fit's uncertainty: otherwise combinations of
+        moments that hardly vary for one law would bind the fit to it. Two rounds, the second around the first's fit.
+        """
+        root = torch.diag(covariance.diagonal().rsqrt())
+        stimuli = min(moments.stimuli, MODEL_STIMULI)
+        weighting = covariance
+        for number, (count, seed) in enumerate(zip((self.resamples // 2, self.resamples), seeds(generator, 2))):
+            theta = momentfits.fitted(values[None], root, moments.units).theta[0]
+            spread = momentfits.spread(theta, root, covariance, moments.units)
+            population = population_of(moments, "power", _parameters(theta))
+            quieter = replace(population, noise_scale=population.noise_scale * 2 / moments.repeats)
+            draws = []
+            for batch, own in enumerate(seeds(seeded(seed), -(-count // AT_ONCE))):
+                name, size = f"model {number} {batch}", min(AT_ONCE, count - batch * AT_ONCE)
+                if name not in pieces:
+                    laws = _near(theta, spread, size, seeded(own))
+                    pieces[name] = self._about_laws(laws, quieter, stimuli, seeded(own + 1))
+                draws.append(pieces[name])
+                done = number * (self.resamples // 2) + min((batch + 1) * AT_ONCE, count)
+                yield Stage("MEME, weights", done, self.resamples // 2 + self.resamples, {name: pieces[name]})
+            weighting = torch.cov(torch.cat(draws).T)
+            root = momentfits.inverse_root(weighting)
+        return weighting * (stimuli / moments.stimuli)
+
+    def _about_laws(
+        self, laws: Float64[Tensor, "draws 2"], population: Population, stimuli: int, generator: torch.Generator
     ) -> Float64[Tensor, "draws orders"]:
-        """Moments of several simulated recordings."""
+        """Moments of a recording of each law, less those of the law."""
         found = []
-        for _ in range(count):
-            drawn = recording(population, stimuli, generator, repeats)
-            products = torch.cat([eigenmoments.paired(x, order[None]) for x, order in self._orders(drawn, generator)])
+        for theta in laws:
+            across = cross_products(replace(population, parameters=_parameters(theta)), stimuli, generator)
+            products = eigenmoments.paired(across, eigenmoments.orders(stimuli, MODEL_PAIRINGS, generator))
             found.append(eigenmoments.moments(products, population.units, self.moments, self.roles == "both").mean(0))
-        return torch.stack(found)
+        return torch.stack(found) - momentfits.law_moments(laws, None, population.units, self.moments)[0]
+
+
+def _parameters(theta: Float64[Tensor, "2"]) -> dict[str, float]:
+    return {"scale": float(theta[0].exp()), "alpha": float(theta[1])}
+
+
+def _near(
+    theta: Float64[Tensor, "2"], spread: Float64[Tensor, "2 2"], count: int, generator: torch.Generator
+) -> Float64[Tensor, "draws 2"]:
+    """Normal draws around a fit, exponents held between those that are tried."""
+    values, vectors = torch.linalg.eigh(spread)
+    drawn = torch.randn(count, 2, generator=generator, dtype=torch.float64) * values.clamp_min(0).sqrt()
+    laws = theta + drawn @ vectors.T
+    return torch.stack([laws[:, 0], laws[:, 1].clamp(0, momentfits.STEEPEST / 2)], 1)
 
 
 def _positive(covariance: Float64[Tensor, "orders orders"], instead: Float64[Tensor, "orders orders"]) -> Tensor:
