@@ -314,3 +314,30 @@ def lidar(responses, delta):
     values, axes = torch.linalg.eigh(within)
     root = axes @ torch.diag(values**-0.5) @ axes.T
     return entropy_rank(torch.linalg.eigvalsh(root @ between @ root).clamp_min(0).tolist())
+
+
+# ------------------------------------------------------------------------ recordings, read
+
+
+def stringer_repeats(resp, istim, spont, red, components):
+    """A session of Stringer et al. 2019, step by step as written: (repeats, stimuli, units), NaN for a missing one."""
+    resp, spont = (np.where(np.isnan(one), 0, one).astype(np.float64)[:, ~red] for one in (resp, spont))
+    shown = [trial for trial in range(len(istim)) if istim[trial] != max(istim)]
+    resp, istim = resp[shown], [istim[trial] for trial in shown]
+    mean, deviation = spont.mean(0), np.sqrt(((spont - spont.mean(0)) ** 2).mean(0)) + 1e-6
+    resp, spont = (resp - mean) / deviation, (spont - mean) / deviation
+    for vector in np.linalg.svd(spont, full_matrices=False)[2][:components]:
+        resp = resp - np.outer(resp @ vector, vector)
+    trials = {stimulus: [k for k in range(len(istim)) if istim[k] == stimulus] for stimulus in sorted(set(istim))}
+    found = np.full((max(map(len, trials.values())), len(trials), resp.shape[1]), np.nan)
+    for place, stimulus in enumerate(trials):
+        for repeat, trial in enumerate(trials[stimulus]):
+            found[repeat, place] = resp[trial]
+    return found
+
+
+def spike_rates(spikes, windows):
+    """Spikes per second of each unit in each window, one spike at a time: (windows, units)."""
+    return np.array(
+        [[sum(start <= t < stop for t in unit) / (stop - start) for unit in spikes] for start, stop in windows]
+    )

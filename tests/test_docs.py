@@ -14,11 +14,16 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
+import scipy.io
 import tyro
+import zarr
+from pynwb import NWBHDF5IO, NWBFile
 
 from eigenfall import commands, parts, presets, types
 from eigenfall.bases import Staleness
@@ -68,9 +73,43 @@ model = make_model()
 """
 
 
+@pytest.fixture(scope="session")
+def recordings(tmp_path_factory):
+    """The same recording in every format, each written by the format's own writer."""
+    folder, generator = tmp_path_factory.mktemp("recordings"), np.random.default_rng(0)
+    values = generator.standard_normal((120, 40)) * np.arange(1, 41) ** -0.5 + 0.3 * generator.standard_normal(
+        (2, 120, 40)
+    )
+    trials = values.reshape(240, 40)
+    ids = np.tile(np.arange(1, 121), 2)
+    np.savez(folder / "trials.npz", responses=trials, stimulus=ids)
+    scipy.io.savemat(folder / "session.mat", {"stim": {"resp": values.transpose(2, 1, 0), "rate": 30.0}})
+    spont = generator.standard_normal((60, 40))
+    scipy.io.savemat(folder / "natimg.mat", {"stim": {"resp": trials, "istim": ids.astype(float), "spont": spont}})
+    with h5py.File(folder / "session.h5", "w") as file:
+        file["responses"] = values
+    zarr.open_group(str(folder / "session.zarr"), mode="w").create_array("responses", data=values)
+    frames = 10 + 5 * np.arange(240)
+    (folder / "suite2p" / "plane0").mkdir(parents=True)
+    np.save(folder / "suite2p" / "plane0" / "spks.npy", generator.standard_normal((40, 1300)))
+    np.save(folder / "suite2p" / "plane0" / "iscell.npy", np.ones((40, 2)))
+    shown = np.where(ids == 120, -1, ids)
+    rows = "".join(f"{frame},{one}\n" for frame, one in zip(frames, shown))
+    (folder / "events.csv").write_text(f"frame,stimulus\n{rows}")
+    session = NWBFile("a session", "id", datetime(2020, 1, 1, tzinfo=UTC))
+    session.add_trial_column("image", "which")
+    for start, one in zip(np.arange(240) / 2, ids):
+        session.add_trial(start_time=start, stop_time=start + 0.4, image=int(one))
+    for unit in range(40):
+        session.add_unit(spike_times=np.sort(generator.uniform(0, 120, 100 * (unit + 1))))
+    with NWBHDF5IO(str(folder / "session.nwb"), "w") as io:
+        io.write(session)
+    return folder
+
+
 @pytest.fixture
-def reader(tmp_path, monkeypatch):
-    """The folder of someone who reads a page: a project, images and a recording of their own."""
+def reader(tmp_path, recordings, monkeypatch):
+    """The folder of someone who reads a page: a project, images and recordings of their own."""
     project = tmp_path / "my_project"
     project.mkdir()
     (project / "__init__.py").touch()
@@ -79,6 +118,7 @@ def reader(tmp_path, monkeypatch):
     generator = np.random.default_rng(0)
     scale = np.arange(1, 61) ** -0.5
     np.save(tmp_path / "session.npy", generator.standard_normal((300, 60)) * scale)
+    shutil.copytree(recordings, tmp_path, dirs_exist_ok=True)
     images = generator.random((200, 1, 8, 8), dtype=np.float32)
     np.savez(tmp_path / "images.npz", inputs=images, targets=np.arange(200) % 10)
     monkeypatch.chdir(tmp_path)

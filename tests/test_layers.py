@@ -13,10 +13,15 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
     ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
+    ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
+    ("events", "gaps", "hdf5files", "mat5files"),
+    ("mat73files", "nwbtables", "pieces"),
+    ("matfiles",),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
     ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets"),
-    ("population",),
+    ("population", "presentations"),
+    ("assemblies", "stored"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs

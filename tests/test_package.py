@@ -85,6 +85,7 @@ def needed(requirements):
 ASKED = [
     *PROJECT["project"]["dependencies"],
     *PROJECT["dependency-groups"]["dev"],
+    *(text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra),
     *PROJECT["build-system"]["requires"],
 ]
 
@@ -108,10 +109,24 @@ def test_what_is_pinned_is_what_runs():
     assert importlib.metadata.version("torch").partition("+")[0] == torch.version
 
 
-def test_each_dependency_carries_its_reason():
-    lines = (ROOT / "pyproject.toml").read_text().partition("\ndependencies = [\n")[2].partition("\n]")[0].splitlines()
-    assert len(lines) == len(PROJECT["project"]["dependencies"])
+GROUPS = {
+    "dependencies": PROJECT["project"]["dependencies"],
+    "dev": PROJECT["dependency-groups"]["dev"],
+    **PROJECT["project"]["optional-dependencies"],
+}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_dependency_carries_its_reason(group):
+    lines = (ROOT / "pyproject.toml").read_text().partition(f"\n{group} = [\n")[2].partition("\n]")[0].splitlines()
+    assert len(lines) == len(GROUPS[group])
     assert [line for line in lines if "  # " not in line] == []
+
+
+def test_what_an_extra_brings_is_tested():
+    assert {text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra} <= set(
+        GROUPS["dev"]
+    )
 
 
 def test_continuous_integration_runs_the_readmes_second_command():

@@ -4,7 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import overload
 
+import numpy as np
+import torch
+from jaxtyping import Bool
 from torch import Tensor
+
+PIECE = 2**23
+"""How many values a piece that is read from a file may have: 32 MB in float32, as many as are multiplied at once."""
 
 
 @dataclass(frozen=True)
@@ -70,3 +76,18 @@ def after(pieces: Iterable[Tensor], first: int) -> Iterator[Tensor]:
 def length(pieces: Iterable[Tensor]) -> int:
     """How many pieces there are; 0 if nobody knows."""
     return len(pieces) if isinstance(pieces, Sequence) else 0
+
+
+def joined(pieces: Sequence[Tensor], size: tuple[int, int, int], axis: int) -> Tensor:
+    """All pieces beside one another along an axis, `(repeats, stimuli, units)`; one at a time is held beside them."""
+    whole, place = torch.empty(size, dtype=pieces[0].dtype), 0
+    for piece in pieces:
+        whole.narrow(axis, place, piece.shape[axis]).copy_(piece)
+        place += piece.shape[axis]
+    return whole
+
+
+def bounds(kept: Bool[np.ndarray, " entries"], width: int) -> tuple[tuple[int, int], ...]:
+    """Where pieces of an axis begin and end, and which of them hold something that is kept."""
+    found = ((start, min(start + width, len(kept))) for start in range(0, len(kept), width))
+    return tuple((start, stop) for start, stop in found if kept[start:stop].any())

@@ -8,7 +8,7 @@ import torch
 from exact import seeded
 from torch.testing import assert_close
 
-from eigenfall.recordings import file
+from eigenfall import streams
 from eigenfall.recordings.file import File
 from eigenfall.spectra.pca import PCA
 
@@ -60,7 +60,7 @@ def read(responses):
 )
 @pytest.mark.parametrize("memory", [1.0, 1e-9])
 def test_axes_are_said_or_guessed(shape, axes, understood, memory, saved, monkeypatch):
-    monkeypatch.setattr(file, "CHUNK", 50)
+    monkeypatch.setattr(streams, "PIECE", 50)
     values = drawn(*shape)
     found = File(saved(values), axes=axes, memory=memory)()
     assert found.understood == understood
@@ -121,7 +121,7 @@ def test_every_type_of_number_keeps_its_values(kind, found, saved):
 
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_large_file_stays_on_disk_and_is_read_in_chunks(order, saved, monkeypatch):
-    monkeypatch.setattr(file, "CHUNK", 100)
+    monkeypatch.setattr(streams, "PIECE", 100)
     for shape, over in (((90, 12), "stimuli"), ((12, 90), "units")):
         values = np.asarray(drawn(*shape), order=order)
         found = File(saved(values), memory=1e-9)()
@@ -268,7 +268,8 @@ def test_a_single_nan_is_refused_by_its_place(saved):
     values[1, 13, 4] = np.nan
     assert refused(File(saved(values))) == (
         "Expected NaN only where a repeat is missing for all units, got a single one at repeat 1, stimulus 13, unit 4, "
-        "counted from 0. Leave that unit or that repeat out, or say the axes with `axes`."
+        "counted from 0. Leave such units or such repeats out, with torn set to units or presentations, "
+        "or say the axes."
     )
     assert "at repeat 0, time 3, unit 2" in refused(File(saved(one_nan(20, 6)), axes="time units"))
 
@@ -280,7 +281,7 @@ def one_nan(stimuli, units):
 
 
 def test_infinity_is_refused_by_its_place_also_in_a_later_chunk(saved, monkeypatch):
-    monkeypatch.setattr(file, "CHUNK", 50)
+    monkeypatch.setattr(streams, "PIECE", 50)
     values = drawn(2, 20, 6)
     values[0, 7, 5] = np.inf
     assert refused(File(saved(values))) == (

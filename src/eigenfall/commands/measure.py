@@ -17,6 +17,7 @@ def measure(
     data: str = "",
     weights: Path | None = None,
     trusted: bool = False,
+    axes: str = "",
     arm: str = "",
     stimuli: Literal["train", "test"] = "test",
     measuring: Flags = Measuring(),  # noqa: B008
@@ -28,13 +29,15 @@ def measure(
     """Measure spectrum, smoothness and robustness of a model, or the spectrum of a recording; keep a record.
 
     The subject is one of: package.module:factory, your function that returns a torch model; a folder of a finished
-    run; a saved model; a file of responses, responses.npy, or file:path=responses.npy,axes=… to say how it is laid out.
+    run; a saved model; a recording: a file or folder (.npy, .npz, .mat, .h5, .nwb, .zarr, suite2p), or a part with its
+    settings, such as matlab:path=session.mat,variable=responses.
 
     Args:
         subject: what is measured.
         data: data set of a model, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
         trusted: a .pt2 file is your own, so that loading it may run what is in it.
+        axes: what the axes of a recording's array are, in order, such as repeats,stimuli,units; empty: guessed.
         arm: name of this measurement; empty: the subject's.
         stimuli: the split whose inputs the spectra are over.
         seed: of the measurement's draws.
@@ -42,6 +45,6 @@ def measure(
         output: folder of the record.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    run = run_of(subject, data, weights, trusted)
+    run = run_of(subject, data, weights, trusted, axes)
     run = replace(run, arm=arm or run.arm, seed=seed, plan=measuring.plan(seed), stimuli=stimuli, device=device)
     finish([run], output, 1, json, f"Measured {run.arm}")

@@ -5,26 +5,27 @@ shortest is the repeats, and the others are stimuli × units if repeats come fir
 Where NaN mark missing repeats, units are the axis along which all are missing together. What was understood is said.
 
 Source: (repeats, stimuli, units) is this package's order; units × conditions × trials is that of GSN (Kay et al. 2025).
+Larger files than `memory` are read in pieces: an .npz then must be one that numpy.savez wrote, uncompressed.
 """
 
-import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from eigenfall import npyfiles, stored
 from eigenfall.check import need, one_of
+from eigenfall.gaps import Torn, kind
+from eigenfall.labels import need_ids
+from eigenfall.pieces import Opening
 from eigenfall.types import Responses
-
-WORDS = ("repeats", "stimuli", "time", "units")
-CHUNK = 2**22
-"""How many values a chunk may have: 32 MB in float64."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +35,24 @@ class File:
     Attributes:
         path: a .npy or .npz file.
         axes: what the array's axes are, in order, for instance "units stimuli repeats" or units/time; empty: guessed.
-        array: which array of an .npz; empty: the only one.
-        memory: arrays larger than this, in GB, stay on disk and are read in chunks.
+        array: which array of an .npz; empty: the only one beside the ids.
+        memory: arrays larger than this, in GB, stay on disk and are read in pieces.
         block: how many successive stimuli, or time points, belong together when the interval is drawn.
+        ids: for presentations × units, the stimulus of each presentation: an array of the .npz, or another .npy file.
+        without: ids that are left out, such as -1 for blanks; "largest", the largest.
+        torn: what to do where a single unit is NaN: refuse; leave out such units, or such presentations; or read NaN as
+            zero.
     """
 
+    cite: ClassVar[str] = ""
     path: Path
     axes: str = ""
     array: str = ""
     memory: float = 1.0
     block: int = 1
+    ids: str = ""
+    without: tuple[str, ...] = ()
+    torn: Torn = "refuse"
 
     def __call__(self, generator: torch.Generator | None = None) -> Responses:
         """Read the file.
@@ -60,32 +69,60 @@ class File:
                 value is infinite or NaN outside a missing repeat.
         """
         path = Path(self.path)
-        values = _opened(path, self.array)
-        names = _named(self.axes, values) if self.axes else _guessed(values)
-        samples = "time" if "time" in names else "stimuli"
-        order = [names.index(name) for name in ("repeats", samples, "units") if name in names]
-        ordered = values.transpose(order) if values.ndim == 3 else values.transpose(order)[None]
-        missing = _missing(ordered, samples)
-        said = "" if self.axes else f"; axes guessed as {' '.join(names)}"
-        in_memory = ordered.size * _kind(ordered).itemsize <= self.memory * 1e9
-        chunked_over = "units" if ordered.shape[2] >= ordered.shape[1] else "stimuli"
-        return Responses(
-            values=_tensor(ordered) if in_memory else None,
-            chunks=None if in_memory else partial(_chunks, ordered, chunked_over),
-            chunked_over=chunked_over,
-            sampled_over=samples,
-            name=path.stem,
-            understood=_words(ordered, missing, samples) + said,
-            dropped={"missing repeats": int(missing.sum())} if missing.any() else {},
-            block=self.block,
+        need(path.is_file(), expected=f"a file {str(path)!r}", got="none there", remedy="Mend the path.")
+        need(
+            path.suffix in (".npy", ".npz"),
+            expected="a .npy or .npz file",
+            got=repr(path.name),
+            remedy="Save the array with numpy.save.",
         )
+        ids = self._ids(path) if self.ids else None
+        return stored.responses(self, self._opening(path), path.stem, path, ids)
+
+    def _ids(self, path: Path) -> np.ndarray:
+        """The stimulus of each presentation."""
+        if path.suffix == ".npz":
+            return need_ids(_archived(path, self.ids), self.ids)
+        beside = Path(self.ids) if Path(self.ids).is_file() else path.with_name(self.ids)
+        need(
+            beside.is_file(),
+            expected=f"a file of ids {self.ids!r}",
+            got="none there",
+            remedy="Mend its path, or put it beside the recording.",
+        )
+        return need_ids(_reading(beside, lambda: np.load(beside, allow_pickle=False)), self.ids)
+
+    def _opening(self, path: Path) -> Opening:
+        """Opens the array: on disk, or in memory if it lies in an .npz and fits there."""
+        if path.suffix == ".npy":
+            return partial(_opened, path)
+        names = [name for name in _names(path) if name != self.ids]
+        need(
+            len(names) == 1 or (bool(self.array) and bool(names)),
+            expected=f"the name of one array in {path.name!r}",
+            got="none" if names else "a file without named arrays",
+            remedy=f"Set array to one of: {', '.join(names)}." if names else "Save it again with numpy.savez.",
+        )
+        name = self.array or names[0]
+        one_of(name, names, f"array in {path.name!r}")
+        start, size, packed = _reading(path, lambda: _place(path, name))
+        if size <= self.memory * 1e9:
+            return partial(nullcontext, _archived(path, name))
+        need(
+            not packed,
+            expected=f"an uncompressed array, as its {size / 1e9:.2g} GB are more than memory={self.memory:g}",
+            got=f"a compressed one in {path.name!r}",
+            remedy="Save it with numpy.save or numpy.savez, or raise memory.",
+        )
+        _reading(path, lambda: _verify(path, name))
+        return partial(_opened, path, start)
 
 
 def _reading(path: Path, read: Callable[[], Any]) -> Any:
     """What numpy reads; what it refuses, refused in one sentence."""
     try:
         return read()
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as reason:
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as reason:
         told = (str(reason).splitlines() or [type(reason).__name__])[0].rstrip(".")
         raise ValueError(
             f"Expected {path.name!r} to hold arrays of numbers, got what numpy refuses: {told}. Save it again with "
@@ -93,161 +130,55 @@ def _reading(path: Path, read: Callable[[], Any]) -> Any:
         ) from reason
 
 
-def _opened(path: Path, array: str) -> np.ndarray:
-    """The array; that of an .npy stays on disk."""
-    need(path.is_file(), expected=f"a file {str(path)!r}", got="none there", remedy="Mend the path.")
-    need(
-        path.suffix in (".npy", ".npz"),
-        expected="a .npy or .npz file",
-        got=repr(path.name),
-        remedy="Save the array with numpy.save.",
+@contextmanager
+def _opened(path: Path, start: int = 0) -> Iterator[npyfiles.Raw]:
+    """An array on disk, where an .npy file begins at this byte."""
+    yield _reading(path, lambda: npyfiles.opened(path, start))
+
+
+# ------------------------------------------------------------------------------ archives
+
+
+def _names(path: Path) -> list[str]:
+    """Names of the arrays of an .npz."""
+
+    def read() -> list[str]:
+        with path.open("rb") as file:
+            return list(getattr(np.load(file, allow_pickle=False), "files", []))
+
+    return _reading(path, read)
+
+
+def _archived(path: Path, name: str) -> np.ndarray:
+    """An array of an .npz, in memory; its checksum is verified."""
+    one_of(name, _names(path), f"array in {path.name!r}")
+
+    def read() -> np.ndarray:
+        with path.open("rb") as file:
+            return np.load(file, allow_pickle=False)[name]
+
+    return _reading(path, read)
+
+
+def _place(path: Path, name: str) -> tuple[int, float, bool]:
+    """Where an array of an .npz begins, how many bytes it has in memory, and whether it is compressed."""
+    with zipfile.ZipFile(path) as archive:
+        entry = archive.getinfo(f"{name}.npy")
+        with archive.open(entry) as file:
+            shape, _, dtype = npyfiles.head(file)
+    with path.open("rb") as file:
+        file.seek(entry.header_offset + 26)  # the lengths of the name and of what follows it
+        name_length, extra_length = np.frombuffer(file.read(4), "<u2").tolist()
+    start = entry.header_offset + 30 + name_length + extra_length
+    return (
+        start,
+        float(np.prod(shape, dtype=np.float64)) * kind(dtype).itemsize,
+        entry.compress_type != zipfile.ZIP_STORED,
     )
-    if path.suffix == ".npy":
-        values = _reading(path, lambda: np.lib.format.open_memmap(path, mode="r"))
-    else:
-        with path.open("rb") as handle:
-            values = _of_archive(path, _reading(path, lambda: np.load(handle, allow_pickle=False)), array)
-    need(
-        values.dtype.kind in "fiu",
-        expected="real numbers",
-        got=f"an array of type {values.dtype}",
-        remedy="Save responses as integers or floats.",
-    )
-    need(
-        values.size > 0 and values.ndim in (2, 3),
-        expected="an array of two or three axes, none of them empty",
-        got=f"shape {values.shape}",
-        remedy="Save (stimuli, units) or (repeats, stimuli, units).",
-    )
-    return values
 
 
-def _of_archive(path: Path, archive: Any, array: str) -> np.ndarray:
-    """The array of an .npz that was asked for, or its only one."""
-    names = getattr(archive, "files", [])
-    need(
-        len(names) == 1 or (bool(array) and bool(names)),
-        expected=f"the name of one array in {path.name!r}",
-        got="none" if names else "a file without named arrays",
-        remedy=f"Set array to one of: {', '.join(names)}." if names else "Save it again with numpy.savez.",
-    )
-    name = array or names[0]
-    one_of(name, names, f"array in {path.name!r}")
-    return _reading(path, lambda: archive[name])
-
-
-def _named(axes: str, values: np.ndarray) -> tuple[str, ...]:
-    """The axes as the user said them."""
-    names = tuple(filter(None, re.split(r"[\s,/×]+", axes)))
-    for name in names:
-        one_of(name, WORDS, "axis")
-    wanted = ("repeats", "units") if values.ndim == 3 else ("units",)
-    example = "units stimuli repeats" if values.ndim == 3 else "units stimuli"
-    need(
-        len(names) == values.ndim
-        and all(names.count(name) == 1 for name in wanted)
-        and names.count("stimuli") + names.count("time") == 1,
-        expected=f"names for {values.ndim} axes, such as {example!r}",
-        got=repr(axes),
-        remedy=f"The array's shape is {values.shape}.",
-    )
-    return names
-
-
-def _guessed(values: np.ndarray) -> tuple[str, ...]:
-    """The axes, from NaN or else from the shape."""
-    if values.ndim == 2:
-        return ("stimuli", "units")
-    if values.dtype.kind == "f":
-        empty = np.isnan(values)
-        together = [axis for axis in range(3) if np.array_equal(empty.all(axis), empty.any(axis))]
-        if empty.any() and len(together) == 1:
-            others = [axis for axis in range(3) if axis != together[0]]
-            repeats = min(others, key=lambda axis: values.shape[axis])
-            return tuple(
-                "units" if axis in together else "repeats" if axis == repeats else "stimuli" for axis in range(3)
-            )
-    shortest = int(np.argmin(values.shape))
-    need(
-        shortest != 1,
-        expected="axes that can be guessed: repeats, the shortest, first or last",
-        got=f"shape {values.shape}",
-        remedy="Set axes, for instance 'stimuli repeats units'.",
-    )
-    return ("repeats", "stimuli", "units") if shortest == 0 else ("units", "stimuli", "repeats")
-
-
-def _missing(ordered: np.ndarray, samples: str) -> np.ndarray:
-    """Which repeat is missing at which stimulus, `(repeats, stimuli)`; anything else that is not finite is refused."""
-    repeats, stimuli, units = ordered.shape
-    count = np.zeros((repeats, stimuli), dtype=np.int64)
-    if ordered.dtype.kind != "f":
-        return count > 0
-    for start, piece in _pieces(ordered, "units"):
-        infinite = np.argwhere(np.isinf(piece))
-        need(
-            len(infinite) == 0,
-            expected="finite responses",
-            got="an infinite value" + (_place(infinite[0] + [0, 0, start], samples) if len(infinite) else ""),
-            remedy="Mend the file, or leave that unit out.",
-        )
-        count += np.isnan(piece).sum(2)
-    torn = np.argwhere((count > 0) & (count < units))
-    if len(torn):
-        repeat, stimulus = torn[0]
-        unit = int(np.argmax(np.isnan(ordered[repeat, stimulus])))
-        need(
-            False,
-            expected="NaN only where a repeat is missing for all units",
-            got="a single one" + _place((repeat, stimulus, unit), samples),
-            remedy="Leave that unit or that repeat out, or say the axes with `axes`.",
-        )
-    missing = count == units
-    without = np.flatnonzero(missing.all(0))
-    need(
-        len(without) == 0,
-        expected="at least one repeat of everything",
-        got=f"none at {samples} number {without[0] if len(without) else 0}, counted from 0",
-        remedy="Leave it out of the file.",
-    )
-    return missing
-
-
-def _place(at: Any, samples: str) -> str:
-    repeat, stimulus, unit = (int(index) for index in at)
-    what = "stimulus" if samples == "stimuli" else "time"
-    return f" at repeat {repeat}, {what} {stimulus}, unit {unit}, counted from 0"
-
-
-def _words(ordered: np.ndarray, missing: np.ndarray, samples: str) -> str:
-    repeats, stimuli, units = ordered.shape
-    present = repeats - missing.sum(0)
-    low, high = int(present.min()), int(present.max())
-    times = f"{low}-{high} repeats" if low < high else f"{high} repeat{'s' if high > 1 else ''}"
-    what = "stimuli" if samples == "stimuli" else "time points"
-    return f"{stimuli} {what} × {units} units × {times}"
-
-
-def _kind(values: np.ndarray) -> np.dtype:
-    """float32 where it holds every value, else float64."""
-    exact = values.dtype.itemsize <= (4 if values.dtype.kind == "f" else 2)
-    return np.dtype(np.float32 if exact else np.float64)
-
-
-def _tensor(values: np.ndarray) -> Tensor:
-    """A copy in memory, `(repeats, stimuli, units)`."""
-    return torch.from_numpy(np.array(values, dtype=_kind(values), order="C"))
-
-
-def _pieces(ordered: np.ndarray, over: str) -> Iterator[tuple[int, np.ndarray]]:
-    """Slices along units or stimuli, with where they start."""
-    axis = 2 if over == "units" else 1
-    width = max(1, CHUNK * ordered.shape[axis] // ordered.size)
-    for start in range(0, ordered.shape[axis], width):
-        end = start + width
-        yield start, ordered[:, :, start:end] if over == "units" else ordered[:, start:end]
-
-
-def _chunks(ordered: np.ndarray, over: str) -> Iterator[Tensor]:
-    for _, piece in _pieces(ordered, over):
-        yield _tensor(piece)
+def _verify(path: Path, name: str) -> None:
+    """Read an array of an .npz once, so that the archive's checksum of it is verified."""
+    with zipfile.ZipFile(path) as archive, archive.open(f"{name}.npy") as file:
+        while file.read(2**24):
+            pass
