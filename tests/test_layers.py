@@ -12,17 +12,18 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
+    ("grammar", "atomic", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "grams", "snapshots"),
+    ("blocks", "grams", "snapshots", "windows"),
+    ("slopes",),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
     ("parts",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "training"),
     # 3
-    ("presets",),
+    ("presets", "rivals"),
     ("measurement", "comparison"),
     ("runs",),
     # 4, 5, 6, 7

@@ -1,4 +1,4 @@
-"""Intervals and tests: Wilson, t over seeds, paired t, Welch, McNemar mid-p, Holm."""
+"""Intervals and tests: Wilson, t over seeds and over splits, paired t, Welch, McNemar mid-p, Holm."""
 
 import math
 from collections.abc import Sequence
@@ -52,6 +52,34 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     mean, variance = _mean_and_variance(values)
     half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
     return mean, mean - half, mean + half
+
+
+def resampled_t_interval(
+    values: Sequence[float], test_over_train: float = 1.0, level: float = 0.95
+) -> tuple[float, float, float]:
+    """Mean over random splits of the same data, with the corrected resampled t interval; NaN ends for fewer than two.
+
+        mean ± t · √(1/J + n_test/n_train) · s.d. over J splits
+
+    Splits share data, so that their mean does not settle as that of independent values would: with many splits the
+    reach goes to t · √(n_test/n_train) · s.d., never to 0.
+
+    Args:
+        values: one per split.
+        test_over_train: size of the held-out part over that of the other; 1 for halves.
+        level: nominal coverage.
+
+    Returns:
+        Mean, lower end, upper end.
+
+    Raises:
+        ValueError: if there is no value.
+
+    Source: Nadeau & Bengio 2003, Machine Learning 52, doi:10.1023/A:1024068626366.
+    """
+    mean, low, high = t_interval(values, level)
+    wider = math.sqrt(1 + len(values) * test_over_train)
+    return mean, mean - wider * (mean - low), mean + wider * (high - mean)
 
 
 def paired_t(first: Sequence[float], second: Sequence[float]) -> float:
