@@ -1,8 +1,8 @@
 """Rival laws of a spectrum, compared on stimuli that they were not fitted to.
 
-    one split:   random halves A and B of the stimuli,   e² = ½ (e²(A → B) + e²(B → A)),
-                 e²(A → B) = Σₙ wₙ (ln λₙ(B) − ln law(n; A))² / Σₙ wₙ
-    against the power law:   d = e²(law) − e²(power),   d̄ ± t · √(1/J + 1) · s.d. of d over J splits
+    random halves A and B of the stimuli, J times, each both ways round:
+        e²(A → B) = Σₙ wₙ (ln λₙ(B) − ln law(n; A))² / Σₙ wₙ
+    against the power law:   d = e²(law) − e²(power),   d̄ ± t · √(1/J + 1) · s.d. of the 2J values of d
 
 A law is fitted to the spectrum of one half, and held against that of the other, in the same window. A law with more
 parameters gains nothing by following the noise of one half.
@@ -13,7 +13,9 @@ bent as the sample bends it: where it does as well as they do, no other law is c
 
 Source of the interval: Nadeau & Bengio 2003, Machine Learning 52, doi:10.1023/A:1024068626366. Splits share stimuli, so
 that their standard deviation over √J would be too little, the more so the more splits there are.
-Differs from the source: each split is used both ways round.
+Differs from the source: each split is used both ways round. With s and ±δ the mean and the differences of the halves'
+ln λ, a split's two values of d are −2⟨s, δ⟩ and +2⟨s, δ⟩ off their mean, as far as d is linear in s; over data sets d
+varies as 2⟨s, δ⟩ does. So the standard deviation is taken over both ways: a mean of the two would hide it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +23,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from eigenfall import grams
@@ -29,7 +31,7 @@ from eigenfall.check import need
 from eigenfall.intervals import SHARE_REFUSED, Estimator, Fit, among, half, shortening
 from eigenfall.laws import log_eigenvalues
 from eigenfall.stages import Working, consumed, seeded, seeds
-from eigenfall.statistics import resampled_t_interval
+from eigenfall.statistics import resampled_t
 from eigenfall.types import Estimate, Gram, LawScore, Responses, Spectrum, SpectrumFit, Stage
 from eigenfall.windows import windowed
 
@@ -89,7 +91,7 @@ def scoring(
     spectrum = estimator(responses, seeded(int(drawn[-1])))
     whole = [law(spectrum) for law in laws]
     power = _need_comparable(laws, whole, spectrum)
-    errors = kept["errors"].clone() if kept else torch.full((splits, len(laws)), torch.nan, dtype=torch.float64)
+    errors = kept["errors"].clone() if kept else torch.full((splits, 2, len(laws)), torch.nan, dtype=torch.float64)
     reasons: list[str] = []
     for number in range(int(kept["at"]) if kept else 0, splits):
         try:
@@ -97,24 +99,24 @@ def scoring(
             errors[number] = torch.tensor(found, dtype=torch.float64)
         except ValueError as reason:
             reasons.append(str(reason))
-        refused = int(errors[: number + 1, 0].isnan().sum())
+        refused = int(errors[: number + 1, 0, 0].isnan().sum())
         need(
             refused <= SHARE_REFUSED * splits,
             expected=f"at most 5 % of {splits} splits that no law can be fitted to or held against",
-            got=f"{refused} so far, the last for this reason: {' '.join(reasons[-1:])}",
+            got=f"{refused} so far, the last for this reason: {' '.join(reasons[-1:]).rstrip('.')}",
             remedy="Choose a window that half of the stimuli can fill.",
         )
         yield Stage(
             "rival laws", number + 1, splits, {"errors": errors, "seeds": drawn, "at": torch.tensor(number + 1)}
         )
-    scored = errors[~errors[:, 0].isnan()]
+    scored = errors[~errors[:, 0, 0].isnan()]
     left_out = splits - len(scored)
     notices = [f"WARN: {left_out} of {splits} splits could not be fitted. {' '.join(reasons[:1])}"] if left_out else []
     return tuple(
         LawScore(
             replace(fit, notices=(*fit.notices, *notices)),
-            _interval(scored[:, place].sqrt(), level),
-            _interval(scored[:, place] - scored[:, power], level),
+            _interval(scored[..., place].sqrt(), level),
+            _interval(scored[..., place] - scored[..., power], level),
             len(scored),
         )
         for place, fit in enumerate(whole)
@@ -149,15 +151,14 @@ def _need_comparable(laws: Sequence[Fit], fits: Sequence[SpectrumFit], spectrum:
 
 def _split(
     responses: Responses | Gram, stimuli: int, estimator: Estimator, laws: Sequence[Fit], generator: torch.Generator
-) -> list[float]:
-    """e² of each law on one split, both ways round."""
+) -> list[list[float]]:
+    """e² of each law on one split, one way and the other."""
     block = 1 if isinstance(responses, Gram) else responses.block
     first = half(stimuli, block, generator)
     others = torch.ones(stimuli, dtype=torch.bool)
     others[first] = False
     halves = [estimator(_among(responses, indices, stimuli), generator) for indices in (first, others.nonzero()[:, 0])]
-    one, other = halves
-    return [(_error(shortening(law), one, other) + _error(shortening(law), other, one)) / 2 for law in laws]
+    return [[_error(shortening(law), *pair) for law in laws] for pair in (halves, halves[::-1])]
 
 
 def _among(responses: Responses | Gram, indices: Int64[Tensor, " drawn"], stimuli: int) -> Responses | Gram:
@@ -180,5 +181,7 @@ def _on_line(fit: SpectrumFit, ranks: Tensor) -> Tensor:
     return log_eigenvalues(fit.law, ranks, {name: found.value for name, found in fit.parameters.items()})
 
 
-def _interval(values: Tensor, level: float) -> Estimate:
-    return Estimate(*resampled_t_interval(values.tolist(), 1.0, level), level=level, over="stimuli")
+def _interval(values: Float64[Tensor, "splits ways"], level: float) -> Estimate:
+    """Mean over splits and ways, with the interval that J splits into halves give it."""
+    mean, reach = resampled_t(values.flatten().tolist(), len(values), 1.0, level)
+    return Estimate(mean, mean - reach, mean + reach, level, "stimuli")

@@ -181,8 +181,8 @@ def sample_eigenvalues(
 def _knots(spectrum: Atoms, first: int, last: int) -> Int64[Tensor, " knots"]:
     """Ranks that are solved for: each where atoms stand apart and at either end, log-spaced between."""
     apart = int(2 * math.sqrt(spectrum.freedom / NARROW))
-    near = torch.arange(first, min(last, apart) + 1)
-    if last <= apart:
+    near = torch.arange(first, max(first, min(last, apart)) + 1)
+    if last <= max(first, apart):
         return near
     far = torch.logspace(math.log10(max(first, apart)), math.log10(last), 64, dtype=torch.float64)
     left = torch.logspace(0, math.log10(spectrum.rank), 64, dtype=torch.float64)

@@ -54,32 +54,35 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     return mean, mean - half, mean + half
 
 
-def resampled_t_interval(
-    values: Sequence[float], test_over_train: float = 1.0, level: float = 0.95
-) -> tuple[float, float, float]:
-    """Mean over random splits of the same data, with the corrected resampled t interval; NaN ends for fewer than two.
+def resampled_t(
+    values: Sequence[float], splits: int, test_over_train: float, level: float = 0.95
+) -> tuple[float, float]:
+    """Mean over random splits of the same data, and the reach of its corrected resampled t interval.
 
-        mean ± t · √(1/J + n_test/n_train) · s.d. over J splits
+        reach = t · √(1/J + n_test/n_train) · s.d. of the values,   J splits, J − 1 degrees of freedom
 
     Splits share data, so that their mean does not settle as that of independent values would: with many splits the
     reach goes to t · √(n_test/n_train) · s.d., never to 0.
 
     Args:
-        values: one per split.
+        values: of all splits; one each, or one for each way round.
+        splits: how many splits there were.
         test_over_train: size of the held-out part over that of the other; 1 for halves.
         level: nominal coverage.
 
-    Returns:
-        Mean, lower end, upper end.
-
     Raises:
-        ValueError: if there is no value.
+        ValueError: for fewer than two splits, or fewer values than splits.
 
     Source: Nadeau & Bengio 2003, Machine Learning 52, doi:10.1023/A:1024068626366.
     """
-    mean, low, high = t_interval(values, level)
-    wider = math.sqrt(1 + len(values) * test_over_train)
-    return mean, mean - wider * (mean - low), mean + wider * (high - mean)
+    need(
+        2 <= splits <= len(values),
+        expected="two splits or more, and a value of each",
+        got=f"{splits} splits and {len(values)} values",
+        remedy="Take 20 splits.",
+    )
+    mean, variance = _mean_and_variance(values)
+    return mean, float(stats.t.ppf(0.5 + level / 2, splits - 1)) * math.sqrt((1 / splits + test_over_train) * variance)
 
 
 def paired_t(first: Sequence[float], second: Sequence[float]) -> float:

@@ -70,11 +70,12 @@ class Window:
         return alpha, float(y_mean) + alpha * float(x_mean)
 
     def solved(self, columns: Sequence[Tensor]) -> list[float]:
-        """Coefficients of the columns, each `(points,)`, whose sum is nearest to ln λ."""
+        """Coefficients of the columns, each `(points,)` and none a sum of others, whose sum is nearest to ln λ."""
         matrix = torch.stack(list(columns), 1)
         size = matrix.abs().amax(0)
         root = self.weights.sqrt()[:, None]
-        found = torch.linalg.lstsq(root * matrix / size, root * self.logs[:, None]).solution
+        # "gels" gives the same bits each time; the default driver does not
+        found = torch.linalg.lstsq(root * matrix / size, root * self.logs[:, None], driver="gels").solution
         return (found[:, 0] / size).tolist()
 
     def misfit(self, logs: Float64[Tensor, " points"]) -> float:

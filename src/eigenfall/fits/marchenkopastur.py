@@ -7,7 +7,7 @@ many degrees of freedom as the spectrum's stimuli, less one if means were taken 
 its eigenvalues: the top ones come out too large, the last ones too small, and a straight line through them has an
 exponent that depends on the window. Here the law is bent as the sample bends it, and no window is better than another.
 
-mₙ is tabulated in steps of .05 in α, for as long as sizes and window stay the same, and interpolated by six points.
+mₙ is tabulated in steps of .05 in α, kept for the next spectrum of the same size, and interpolated by six points.
 
 Source: Marčenko & Pastur 1967, Math. USSR-Sbornik 1, doi:10.1070/SM1967v001n04ABEH001994, for the sample's spectrum.
 Differs from the source: it is used for a fit. Stimuli are taken for independent draws, and the power law for true at
@@ -74,7 +74,7 @@ class MarchenkoPastur:
         """
         _need_sample(spectrum)
         window = windowed(spectrum, self.first_rank, self.last_rank, self.weights, self.clip)
-        sizes = (spectrum.units, spectrum.stimuli - int(spectrum.centred), *window.used)
+        sizes = (spectrum.units, spectrum.stimuli - int(spectrum.centred))
         _need_possible(window, sizes)
         alpha, intercept, predicted = _least(window, sizes)
         found = fitted(
@@ -89,22 +89,21 @@ class MarchenkoPastur:
         return replace(found, target=TARGETS[spectrum.target], misfit=window.misfit(intercept + predicted))
 
     def sampled(self, fit: SpectrumFit, ranks: Float64[Tensor, " ranks"]) -> Float64[Tensor, " ranks"]:
-        """ln λ that a sample of the same size has at whole ranks of the window, where this fit is true."""
-        sizes = (fit.units, int(fit.statistics["freedom"]), *fit.used)
-        logs = _predicted(fit.alpha, sizes)[0][(ranks - fit.used[0]).long()]
-        return math.log(fit.parameters["scale"].value) + logs
+        """ln λ that a sample of the same size has at whole ranks, where this fit is true."""
+        logs = _predicted(fit.alpha, (fit.units, int(fit.statistics["freedom"])))[0]
+        return math.log(fit.parameters["scale"].value) + logs[ranks.long() - 1]
 
 
-Sizes = tuple[int, int, int, int]
-"""Units, degrees of freedom, first and last rank."""
+Sizes = tuple[int, int]
+"""Units, degrees of freedom."""
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=128)
 def _tabulated(step: int, sizes: Sizes) -> Float64[Tensor, " ranks"]:
-    """ln m at each rank of a window, for α = step · STEP. Kept: it must not be changed."""
-    units, freedom, first, last = sizes
+    """ln m at every rank, for α = step · STEP. Kept: it must not be changed."""
+    units, freedom = sizes
     population = torch.arange(1, units + 1, dtype=torch.float64) ** -(step * STEP)
-    return sample_eigenvalues(population, freedom, torch.arange(first, last + 1)).log()
+    return sample_eigenvalues(population, freedom, torch.arange(1, min(sizes) + 1)).log()
 
 
 def _predicted(alpha: float, sizes: Sizes) -> tuple[Float64[Tensor, " ranks"], Float64[Tensor, " ranks"]]:
@@ -124,7 +123,7 @@ def _predicted(alpha: float, sizes: Sizes) -> tuple[Float64[Tensor, " ranks"], F
 def _least(window: Window, sizes: Sizes) -> tuple[float, float, Float64[Tensor, " points"]]:
     """α and c of the least misfit, and ln m there: Gauss–Newton, halved where it would not descend."""
     w = window.weights / window.weights.sum()
-    places = (window.ranks - window.used[0]).long()
+    places = window.ranks.long() - 1
 
     def off(alpha: float) -> tuple[Tensor, Tensor, Tensor]:
         logs, slopes = (found[places] for found in _predicted(alpha, sizes))
@@ -156,11 +155,10 @@ def _need_sample(spectrum: Spectrum) -> None:
 
 
 def _need_possible(window: Window, sizes: Sizes) -> None:
-    units, freedom, _, last = sizes
     need(
-        last <= min(units, freedom),
-        expected=f"at most {min(units, freedom)} ranks from {units} units and {freedom} degrees of freedom",
-        got=f"a window of ranks {window.used[0]}–{last}",
+        window.used[1] <= min(sizes),
+        expected=f"at most {min(sizes)} ranks from {sizes[0]} units and {sizes[1]} degrees of freedom",
+        got=f"a window of ranks {window.used[0]}–{window.used[1]}",
         remedy="Say how many stimuli and units the spectrum comes from.",
     )
 
