@@ -9,9 +9,10 @@ from typing import Any
 
 import torch
 
+from eigenfall.bins import log_spaced
 from eigenfall.check import need
 from eigenfall.types import LocalSlopes, Spectrum, SpectrumFit
-from eigenfall.windows import SHARE_LEFT_OUT, log_spaced, need_ranks
+from eigenfall.windows import SHARE_LEFT_OUT, need_ranks
 
 FIRST = (0.25, 0.5, 1.0, 2.0, 4.0)
 LAST = (1.0, 0.5, 0.25, 0.125)

@@ -14,17 +14,16 @@ and it fits |λₙ|, which folds negative tail values upward: ours does so only 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall import bins
+from eigenfall.bins import Weights
 from eigenfall.check import need
 from eigenfall.laws import log_eigenvalues
 from eigenfall.types import Estimate, Spectrum, SpectrumFit
-
-Weights = Literal["1/n", "none"]
 
 SHARE_LEFT_OUT = 0.05
 R2_RANKS = 100
@@ -133,48 +132,39 @@ def windowed(
     """
     last = _last_rank(spectrum, first_rank, last_rank, clip)
     asked = (first_rank, last if last_rank is None else last_rank)
-    ranks = torch.arange(first_rank, last + 1)
-    values = spectrum.eigenvalues.detach().cpu()[first_rank - 1 : last]
-    what, where = "ranks", f"ranks {first_rank}–{last}"
-    each = 1 / ranks.double() if weights == "1/n" else torch.ones_like(values)
-    points, means, bins = ranks.double(), values, ranks
-    if bins_per_decade:
-        bins = _bins(ranks, bins_per_decade)
-        what, where = "bins", f"the {int(bins.max()) + 1} bins of ranks {first_rank}–{last}"
-        points, means = _mean(points.log(), bins).exp(), _mean(values, bins)
-        each = _sum(each, bins) if weights == "1/n" else torch.ones_like(means)
-    elif log_ranks:
-        bins = log_spaced(first_rank, last, log_ranks)
-        where = f"{log_ranks} log-spaced ranks of {first_rank}–{last}"
-        points, means, each = bins.double(), values[bins - first_rank], each[bins - first_rank]
-    means = means.abs() if fold else means
-    usable = means > 0
+    eigenvalues = spectrum.eigenvalues.detach().cpu()[first_rank - 1 : last]
+    points = bins.points(eigenvalues, first_rank, weights, bins_per_decade, log_ranks)
+    values = points.values.abs() if fold else points.values
+    usable = values > 0
     out = int((~usable).sum())
     need(
-        out <= SHARE_LEFT_OUT * len(points),
-        expected=f"at most 5 % of {where} without a positive {'mean' if what == 'bins' else 'eigenvalue'}",
-        got=f"{out} of {len(points)}",
+        out <= SHARE_LEFT_OUT * len(values),
+        expected=f"at most 5 % of {points.where} without a positive {'mean' if bins_per_decade else 'eigenvalue'}",
+        got=f"{out} of {len(values)}",
         remedy="End the window earlier: this spectrum is noise there.",
     )
-    _need_three_points(int(usable.sum()), first_rank, last, spectrum, what)
-    left_out = ranks[~usable[bins]] if bins_per_decade else bins[~usable].unique()
+    if bins_per_decade:
+        _need_three_bins(int(usable.sum()), points.where)
+    need_ranks(int(usable.sum()), first_rank, spectrum)
     notices = []
     if last < asked[1]:
         notices.append(f"window shortened from ranks {first_rank}–{asked[1]} to end at {last}.")
     if out:
-        notices.append(f"{out} of {len(points)} {what} are not positive and were left out.")
-    if bool((values < 0).any()) and (fold or bins_per_decade):
+        what = "bins" if bins_per_decade else "ranks"
+        notices.append(f"{out} of {len(values)} {what} are not positive and were left out.")
+    negative = int((eigenvalues < 0).sum())
+    if negative and (fold or bins_per_decade):
         how = "averaged with others in their bins" if bins_per_decade else "folded upward"
-        notices.append(f"{int((values < 0).sum())} of {len(values)} eigenvalues are negative and were {how}.")
+        notices.append(f"{negative} of {len(eigenvalues)} eigenvalues are negative and were {how}.")
     return Window(
         asked,
         (first_rank, last),
-        points[usable],
-        means[usable].log(),
-        each[usable],
+        points.ranks[usable],
+        values[usable].log(),
+        points.weights[usable],
         weights,
-        tuple(left_out.tolist()),
-        _r2(values.abs() if fold else values, first_rank, last),
+        tuple(points.members[~usable[points.of]].unique().tolist()),
+        _r2(eigenvalues.abs() if fold else eigenvalues, first_rank, last),
         tuple(notices),
     )
 
@@ -220,12 +210,6 @@ def fitted(
     )
 
 
-def log_spaced(first: int, last: int, count: int) -> Int64[Tensor, " count"]:
-    """Ranks evenly spaced in ln n from the first to the last, rounded; low ones may come several times."""
-    grid = torch.logspace(0, 1, count, base=last / first, dtype=torch.float64) * first
-    return grid.round().long().clamp(first, last)
-
-
 def _last_rank(spectrum: Spectrum, first_rank: int, last_rank: int | None, clip: bool) -> int:
     """Last rank of the window, shortened or refused."""
     if last_rank is None or clip:
@@ -243,36 +227,18 @@ def _last_rank(spectrum: Spectrum, first_rank: int, last_rank: int | None, clip:
     return last_rank
 
 
-def _need_three_points(count: int, first_rank: int, last_rank: int, spectrum: Spectrum, what: str) -> None:
-    if what == "ranks":
-        need_ranks(count, first_rank, spectrum)
+def _need_three_bins(count: int, where: str) -> None:
     need(
         count >= 3,
         expected="at least three bins to fit",
-        got=f"{count} over ranks {first_rank}–{last_rank}",
+        got=f"{count} of {where}",
         remedy="Take more bins per decade, or a wider window.",
     )
 
 
-def _bins(ranks: Int64[Tensor, " ranks"], per_decade: float) -> Int64[Tensor, " ranks"]:
-    """Bin of each rank, from 0; bins are equally wide in ln n, and those without a rank are not counted."""
-    first, last = int(ranks[0]), int(ranks[-1])
-    count = max(1, round(per_decade * math.log10((last + 1) / first)))
-    place = (ranks.double() / first).log() / math.log((last + 1) / first)
-    return (count * place).floor().long().unique_consecutive(return_inverse=True)[1]
-
-
-def _sum(values: Tensor, bins: Tensor) -> Tensor:
-    return torch.zeros(int(bins.max()) + 1, dtype=torch.float64).index_add(0, bins, values)
-
-
-def _mean(values: Tensor, bins: Tensor) -> Tensor:
-    return _sum(values, bins) / _sum(torch.ones_like(values), bins)
-
-
 def _r2(values: Float64[Tensor, " ranks"], first_rank: int, last_rank: int) -> float:
     """Squared correlation of ln n and ln λₙ at 100 log-spaced (rounded) ranks; NaN if either is constant."""
-    ranks = log_spaced(first_rank, last_rank, R2_RANKS)
+    ranks = bins.log_spaced(first_rank, last_rank, R2_RANKS)
     sampled = values[ranks - first_rank]
     x, y = ranks[sampled > 0].double().log(), sampled[sampled > 0].log()
     if len(x) == 0:

@@ -210,9 +210,9 @@ def test_halves_that_are_too_small_are_refused():
     laws = (LeastSquares(11, 500), Cutoff(11, 500))
     assert refused(lambda: score(gaussian("power", 30, 80, 0), PCA(), laws, seeded(0), splits=10)) == (
         "Expected at most 5 % of 10 splits that no law can be fitted to or held against, got 1 so far, the last for "
-        "this reason: Expected a window of at least three ranks, got 2: it starts at rank 11, and the numerical rank is 14 "
-        "with S = 15 stimuli and 80 units. Start the window earlier, or record more stimuli. Choose a window that half "
-        "of the stimuli can fill."
+        "this reason: Expected a window of at least three ranks, got 2: it starts at rank 11, and the numerical rank "
+        "is 14 with S = 15 stimuli and 80 units. Start the window earlier, or record more stimuli. Choose a window "
+        "that half of the stimuli can fill."
     )
 
 

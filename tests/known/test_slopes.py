@@ -113,14 +113,14 @@ def test_windows_that_are_refused_are_counted():
     values[201::2] *= -1
     table = sensitivity(of(values), LeastSquares(11, 200))
     assert {fit.used[1] for fit in table} == {25, 50, 100, 200}
+    assert len(table) == 14
     assert table[0].notices[-1] == (
-        "5 of 19 other windows could not be fitted. Expected at most 5 % of ranks 3–398 without a positive eigenvalue, "
+        "5 of 18 other windows could not be fitted. Expected at most 5 % of ranks 3–398 without a positive eigenvalue, "
         "got 99 of 396. End the window earlier: this spectrum is noise there."
     )
 
 
 def test_a_fit_without_a_window_is_refused():
-    assert refused(lambda: sensitivity(power_law(1.0, 100), LeastSquares)) is not None
     assert refused(lambda: sensitivity(power_law(1.0, 100), abs)) == (
         "Expected a fit with settings first_rank and last_rank, got builtin_function_or_method. "
         "Other windows can be tried only where a window is a setting."

@@ -6,8 +6,9 @@ import pytest
 import torch
 from exact import power_law
 
+from eigenfall.bins import log_spaced
 from eigenfall.types import Spectrum
-from eigenfall.windows import log_spaced, windowed
+from eigenfall.windows import windowed
 
 
 def refused(call):
@@ -126,7 +127,8 @@ def test_bins_of_noise_are_refused():
 
 def test_fewer_than_three_bins_are_refused():
     assert refused(lambda: windowed(power_law(1.0, 80), 11, 60, bins_per_decade=2)) == (
-        "Expected at least three bins to fit, got 1 over ranks 11–60. Take more bins per decade, or a wider window."
+        "Expected at least three bins to fit, got 1 of the 1 bins of ranks 11–60. "
+        "Take more bins per decade, or a wider window."
     )
 
 

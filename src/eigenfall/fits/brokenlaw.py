@@ -19,9 +19,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.bins import Weights, log_spaced
 from eigenfall.check import need
 from eigenfall.types import Spectrum, SpectrumFit
-from eigenfall.windows import Weights, Window, fitted, log_spaced, need_ranks, need_window, windowed
+from eigenfall.windows import Window, fitted, need_ranks, need_window, windowed
 
 TIE = 1e-12
 """Breaks whose sums of squares differ by less than this share of the whole fit alike."""

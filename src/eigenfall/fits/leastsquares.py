@@ -19,9 +19,10 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+from eigenfall.bins import Weights
 from eigenfall.check import need
 from eigenfall.types import Spectrum, SpectrumFit
-from eigenfall.windows import Weights, fitted, need_window, windowed
+from eigenfall.windows import fitted, need_window, windowed
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,9 @@ from typing import ClassVar
 
 import torch
 
+from eigenfall.bins import Weights
 from eigenfall.types import Spectrum, SpectrumFit
-from eigenfall.windows import Weights, fitted, need_ranks, need_window, windowed
+from eigenfall.windows import fitted, need_ranks, need_window, windowed
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,11 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.bins import Weights
 from eigenfall.check import need
 from eigenfall.silverstein import sample_eigenvalues
 from eigenfall.types import Spectrum, SpectrumFit
-from eigenfall.windows import Weights, Window, fitted, need_window, windowed
+from eigenfall.windows import Window, fitted, need_window, windowed
 
 STEP = 0.05
 POINTS = 6

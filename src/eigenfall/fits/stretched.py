@@ -21,8 +21,9 @@ from jaxtyping import Float64
 from scipy.optimize import brentq
 from torch import Tensor
 
+from eigenfall.bins import Weights
 from eigenfall.types import Spectrum, SpectrumFit
-from eigenfall.windows import Weights, Window, fitted, need_ranks, need_window, windowed
+from eigenfall.windows import Window, fitted, need_ranks, need_window, windowed
 
 BETAS = (0.02, 4.0)
 GRID = 64
