@@ -13,9 +13,8 @@ bent as the sample bends it: where it does as well as they do, no other law is c
 
 Source of the interval: Nadeau & Bengio 2003, Machine Learning 52, doi:10.1023/A:1024068626366. Splits share stimuli, so
 that their standard deviation over √J would be too little, the more so the more splits there are.
-Differs from the source: each split is used both ways round. With s and ±δ the mean and the differences of the halves'
-ln λ, a split's two values of d are −2⟨s, δ⟩ and +2⟨s, δ⟩ off their mean, as far as d is linear in s; over data sets d
-varies as 2⟨s, δ⟩ does. So the standard deviation is taken over both ways: a mean of the two would hide it.
+Differs from the source: each split is used both ways round, and the standard deviation is taken over both. What the
+two ways differ by varies as d does from data set to data set; their mean would hide it, and the interval be too short.
 """
 
 from collections.abc import Mapping, Sequence
