@@ -1,5 +1,6 @@
 """Slow, obvious twins of what the package does fast: loops over the definition. `bench/` compares with them too."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -232,3 +233,145 @@ def linear_distance(weights, bias, one, target, norm, bounds=None):
         if high < bounds[1] - bounds[0]:
             best = min(best, high)
     return best
+
+
+# ------------------------------------------------------------------------------ recordings
+
+
+def cross_validated(first, second, swaps, own_means=False, stimulus_means=False):
+    """cvPCA by singular vectors and explicit projections of both repeats, one shuffle after the other.
+
+    `swaps` are the coins of each shuffle; values and the source's noise, with divisor S − 1, both NumPy float64.
+    """
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    both = (first.mean(0) + second.mean(0)) / 2
+    first, second = (x - (x.mean(0) if own_means else both) for x in (first, second))
+    values, noise = [], []
+    for coin in swaps:
+        one, two = (np.where(np.asarray(coin)[:, None], a, b) for a, b in ((second, first), (first, second)))
+        axes = one - one.mean(1, keepdims=True) if stimulus_means else one
+        _, _, vectors = np.linalg.svd(axes, full_matrices=False)
+        c1, c2 = one @ vectors.T, two @ vectors.T
+        values.append((c1 * c2).sum(0))
+        noise.append((c1**2 + c2**2).sum(0) - (c1 * c2).sum(0))
+    return np.mean(values, 0) / (len(first) - 1), np.mean(noise, 0) / (len(first) - 1)
+
+
+def cross_decomposed(first, second, parts):
+    """Held-out reliable covariance by a singular value decomposition over units in each fold; NumPy float64."""
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    found = []
+    for held_out in parts:
+        training = np.setdiff1d(np.arange(len(first)), held_out)
+        one, two = first - first[training].mean(0), second - second[training].mean(0)
+        left, _, right = np.linalg.svd(one[training].T @ two[training] / len(training))
+        found.append(((one[held_out] @ left) * (two[held_out] @ right.T)).mean(0))
+    ranks = min(len(values) for values in found)
+    return np.mean([values[:ranks] for values in found], 0)
+
+
+def eigenmoments(first, second, order, count, units):
+    """Mean over all increasing cycles of pairs of stimuli of the products of their entries, by a loop over cycles."""
+    first, second, order = (np.asarray(array) for array in (first, second, order))
+    one = (first[order[0::2]] - first[order[1::2]]) / math.sqrt(2)
+    two = (second[order[0::2]] - second[order[1::2]]) / math.sqrt(2)
+    products = one @ two.T
+    found = []
+    for p in range(1, count + 1):
+        terms = [
+            math.prod(products[cycle[k], cycle[(k + 1) % p]] for k in range(p))
+            for cycle in itertools.combinations(range(len(products)), p)
+        ]
+        found.append(math.fsum(terms) / len(terms) / units)
+    return found
+
+
+# ------------------------------------------------------------------------------ dimensions
+
+
+def distinct_traces(responses, equal_units=True):
+    """(tr C)² and tr C² of `(repeats, stimuli, units)`: means over every four distinct stimuli and every two units.
+
+    Half the product of two stimuli's difference in one unit with that in another is unbiased for their covariance; two
+    such pairs share no stimulus, and no stimulus meets its own repeat, unless there is one repeat only.
+    """
+    repeats, stimuli, units = responses.shape
+    there = [[t for t in range(repeats) if not torch.isnan(responses[t, i]).any()] for i in range(stimuli)]
+    x = responses.tolist()
+
+    def mean(i, a):
+        return sum(x[t][i][a] for t in there[i]) / len(there[i])
+
+    def product(i, a, b):
+        pairs = [(t, u) for t in there[i] for u in there[i] if t != u or repeats == 1]
+        return sum(x[t][i][a] * x[u][i][b] for t, u in pairs) / len(pairs)
+
+    def covariance(i, j, a, b):
+        both = product(i, a, b) + product(j, a, b)
+        return (both - mean(i, a) * mean(j, b) - mean(j, a) * mean(i, b)) / 2
+
+    used = [i for i in range(stimuli) if len(there[i]) >= min(2, repeats)]
+    fours = list(itertools.permutations(used, 4))
+    pairs = [(a, b) for a in range(units) for b in range(units) if equal_units or a != b]
+    above = sum(covariance(*four[:2], a, a) * covariance(*four[2:], b, b) for four in fours for a, b in pairs)
+    below = sum(covariance(*four[:2], a, b) * covariance(*four[2:], a, b) for four in fours for a, b in pairs)
+    return above / len(fours), below / len(fours)
+
+
+def two_repeat_traces(first, second):
+    """The same of two repeats in NumPy, from the covariance of each unit in one with each unit in the other."""
+    centre = (first.mean(0) + second.mean(0)) / 2
+    x, y = first - centre, second - centre
+    m, stimuli = (x + y) / 2, len(x)
+    between, mean = (x.T @ y + y.T @ x) / 2, m.T @ m
+    a, d = (x * y).sum(1), (m * m).sum(1)
+    squares = ((x * x).sum(1) * (y * y).sum(1) + a**2) / 2
+    along = (m * x).sum(1) * (m * y).sum(1)
+    two, three = stimuli * (stimuli - 1), stimuli * (stimuli - 1) * (stimuli - 2)
+    four = (d.sum() ** 2 + 2 * (mean**2).sum() - 6 * (d**2).sum()) / (three * (stimuli - 3))
+    above = (a.sum() ** 2 - (a**2).sum()) / two - 2 * (2 * (a * d).sum() - a.sum() * d.sum()) / three + four
+    below = ((between**2).sum() - squares.sum()) / two - 2 * (2 * along.sum() - (between * mean).sum()) / three + four
+    return above, below
+
+
+def neighbour_distances(places, count):
+    """Distances of each point to its nearest others, ascending, pair by pair."""
+    points = places.tolist()
+    return [
+        sorted(math.dist(one, other) for j, other in enumerate(points) if j != i)[:count]
+        for i, one in enumerate(points)
+    ]
+
+
+def two_nn(places, discard=0.1):
+    """Slope through the origin of −ln(1 − i/M) on ln μ, term by term."""
+    ratios = sorted(second / first for first, second in neighbour_distances(places, 2))
+    kept = ratios[: int(len(ratios) * (1 - discard))]
+    terms = [(math.log(mu), -math.log(1 - (i + 1) / len(ratios))) for i, mu in enumerate(kept)]
+    return math.fsum(x * y for x, y in terms) / math.fsum(x * x for x, _ in terms)
+
+
+def levina_bickel(places, neighbours):
+    """Harmonic mean over points of (k − 1) / Σ ln (R_k / R_j)."""
+    found = neighbour_distances(places, neighbours)
+    inverses = [math.fsum(math.log(r[-1] / one) for one in r[:-1]) / (neighbours - 1) for r in found]
+    return len(inverses) / math.fsum(inverses)
+
+
+def entropy_rank(values, offset=0.0):
+    """exp(−Σ q ln q), term by term."""
+    total = math.fsum(values)
+    shares = [value / total + offset for value in values]
+    return math.exp(-math.fsum(q * math.log(q) for q in shares if q > 0))
+
+
+def lidar(responses, delta):
+    """Effective rank of Σ_w^−½ Σ_b Σ_w^−½ from `(repeats, stimuli, units)`, with the root from an eigenbasis."""
+    repeats, stimuli, units = responses.shape
+    means = responses.mean(0)
+    between = sum(torch.outer(one, one) for one in means - means.mean(0)) / stimuli
+    rest = (responses - means).reshape(-1, units)
+    within = sum(torch.outer(one, one) for one in rest) / (repeats * stimuli) + delta * torch.eye(units)
+    values, axes = torch.linalg.eigh(within)
+    root = axes @ torch.diag(values**-0.5) @ axes.T
+    return entropy_rank(torch.linalg.eigvalsh(root @ between @ root).clamp_min(0).tolist())

@@ -15,8 +15,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "grams", "snapshots", "windows"),
-    ("slopes",),
+    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
+    ("population", "slopes"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs

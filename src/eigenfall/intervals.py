@@ -11,7 +11,6 @@ steepens the spectrum: true α = 1, 200 units, 400 stimuli gave 1.28 on the data
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,9 +19,9 @@ from scipy import stats
 from torch import Tensor
 
 from eigenfall import grams
-from eigenfall.check import given, need
+from eigenfall.check import need
 from eigenfall.statistics import t_interval
-from eigenfall.streams import Stream
+from eigenfall.subsets import of_stimuli
 from eigenfall.types import Estimate, Gram, Responses, Spectrum, SpectrumFit
 
 Estimator = Callable[[Responses | Gram, torch.Generator], Spectrum]
@@ -51,43 +50,6 @@ def half(stimuli: int, block: int, generator: torch.Generator) -> Int64[Tensor, 
     return chosen.repeat_interleave(block)[:stimuli].nonzero()[:, 0]
 
 
-def among(responses: Responses, indices: Int64[Tensor, " drawn"], stimuli: int) -> Responses:
-    """The responses to some of the stimuli; a stream is filtered as it is read again."""
-    if responses.chunks is None:
-        values = given(responses.values, "responses", "none", "Give `values` or `chunks`.")
-        return replace(responses, values=values[:, indices.to(values.device)])
-    size = None if responses.size is None else (responses.size[0], len(indices), responses.size[2])
-    if responses.chunked_over == "units":
-        return replace(responses, chunks=Stream(responses.chunks, partial(_rows, indices=indices)), size=size)
-    mask = torch.zeros(stimuli, dtype=torch.bool)
-    mask[indices] = True
-
-    def chunks() -> Iterator[Tensor]:
-        start = 0
-        for piece in responses.pieces():
-            here = mask[start : start + piece.shape[1]].to(piece.device)
-            start += piece.shape[1]
-            _need_same(start <= stimuli, stimuli, f"at least {start}")
-            if bool(here.any()):
-                yield piece[:, here]
-        _need_same(start == stimuli, stimuli, f"{start}")
-
-    return replace(responses, chunks=chunks, size=size)
-
-
-def _rows(piece: Tensor, indices: Tensor) -> Tensor:
-    return piece[:, indices.to(piece.device)]
-
-
-def _need_same(held: bool, stimuli: int, got: str) -> None:
-    need(
-        held,
-        expected=f"{stimuli} stimuli from every reading of the chunks",
-        got=got,
-        remedy="Let the stream give the same stimuli each time.",
-    )
-
-
 def half_sample_spectra(
     responses: Responses | Gram, stimuli: int, estimator: Estimator, generator: torch.Generator, draws: int
 ) -> Iterator[Spectrum]:
@@ -96,7 +58,7 @@ def half_sample_spectra(
         if isinstance(responses, Gram):
             yield estimator(grams.among(responses, half(stimuli, 1, generator)), generator)
         else:
-            yield estimator(among(responses, half(stimuli, responses.block, generator), stimuli), generator)
+            yield estimator(of_stimuli(responses, half(stimuli, responses.block, generator), stimuli), generator)
 
 
 def centred_on(value: float, draws: Sequence[float], drawn: float, stimuli: int, level: float = 0.95) -> Estimate:

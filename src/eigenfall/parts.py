@@ -20,7 +20,18 @@ from typing import Any
 from eigenfall.check import need, one_of
 from eigenfall.grammar import split, text_of, value_of
 
-KINDS = ("architectures", "attacks", "checks", "datasets", "fits", "penalties", "recordings", "smoothness", "spectra")
+KINDS = (
+    "architectures",
+    "attacks",
+    "checks",
+    "datasets",
+    "dimensions",
+    "fits",
+    "penalties",
+    "recordings",
+    "smoothness",
+    "spectra",
+)
 
 
 # ------------------------------------------------------------------------------- registry

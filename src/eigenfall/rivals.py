@@ -27,10 +27,11 @@ from torch import Tensor
 
 from eigenfall import grams
 from eigenfall.check import need
-from eigenfall.intervals import SHARE_REFUSED, Estimator, Fit, among, half, shortening
+from eigenfall.intervals import SHARE_REFUSED, Estimator, Fit, half, shortening
 from eigenfall.laws import log_eigenvalues
 from eigenfall.stages import Working, consumed, seeded, seeds
 from eigenfall.statistics import resampled_t
+from eigenfall.subsets import of_stimuli
 from eigenfall.types import Estimate, Gram, LawScore, Responses, Spectrum, SpectrumFit, Stage
 from eigenfall.windows import windowed
 
@@ -163,7 +164,7 @@ def _split(
 def _among(responses: Responses | Gram, indices: Int64[Tensor, " drawn"], stimuli: int) -> Responses | Gram:
     if isinstance(responses, Gram):
         return grams.among(responses, indices)
-    return among(responses, indices, stimuli)
+    return of_stimuli(responses, indices, stimuli)
 
 
 def _error(law: Any, fitted: Spectrum, held: Spectrum) -> float:

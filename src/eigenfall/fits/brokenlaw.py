@@ -19,8 +19,9 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from eigenfall.bins import Weights, log_spaced
+from eigenfall.bins import Weights
 from eigenfall.check import need
+from eigenfall.momentfits import break_ranks
 from eigenfall.types import Spectrum, SpectrumFit
 from eigenfall.windows import Window, fitted, need_ranks, need_window, windowed
 
@@ -92,14 +93,12 @@ class BrokenLaw:
 
 def _breaks(window: Window) -> Float64[Tensor, " breaks"]:
     """The breaks that leave at least two ranks of the window, themselves among them, on either side."""
-    last = window.used[1]
-    far = log_spaced(50, last, 26).unique() if last >= 50 else torch.zeros(0, dtype=torch.long)
-    every = torch.cat([torch.arange(2, 50, 2), far]).double()
+    every = break_ranks(window.used[1]).double()
     found = every[(every >= window.ranks[1]) & (every <= window.ranks[-2])]
     need(
         len(found) > 0,
         expected="a break to try inside the window",
-        got=f"none in ranks {window.used[0]}–{last}: breaks are 2, 4, …, 48 and 26 log-spaced ranks from 50 on",
+        got=f"none in ranks {window.used[0]}–{window.used[1]}: breaks are 2, 4, …, 48 and 26 log-spaced ranks from 50 on",
         remedy="Take a wider window.",
     )
     return found

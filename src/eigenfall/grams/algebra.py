@@ -44,6 +44,22 @@ def centred_apart(moments: Gram) -> Gram:
     return replace(moments, matrix=moments.matrix - moments.stimuli * torch.outer(off, off))
 
 
+def less_stimulus_means(moments: Gram) -> Gram:
+    """The Gram of responses less, for each repeat and stimulus, the mean over units; on the stimulus side.
+
+    Raises:
+        ValueError: for a Gram without sums over units.
+    """
+    across = given(
+        moments.across,
+        expected="a Gram matrix over stimuli with sums over units",
+        got="one without",
+        remedy="Make it with eigenfall.grams.gram.",
+    )
+    matrix = moments.matrix - torch.outer(across.flatten(), across.flatten()) / moments.units
+    return replace(moments, matrix=matrix, across=torch.zeros_like(across), per_unit=None)
+
+
 def among(moments: Gram, indices: Int64[Tensor, " drawn"]) -> Gram:
     """Second moments of some of the stimuli, centred anew: one mean for all repeats.
 

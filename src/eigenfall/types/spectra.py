@@ -136,7 +136,9 @@ class Moments:
 
     Attributes:
         values: `(orders,)` float64; the p-th, p = 1, 2, …, estimates (1/units) Σₙ λₙᵖ without bias.
-        covariance: of the values over stimuli, `(orders, orders)`; its inverse root weighs a fit.
+        covariance: of the values over stimuli, `(orders, orders)`: what makes the intervals of a fit.
+        weighting: the covariance whose inverse root weighs a fit, from resampling or from a fitted model: smoother than
+            the former, and less bound to the very values that are fitted.
         stimuli: how many stimuli they were estimated from.
         units: how many units, and so how many eigenvalues there are.
         repeats: how many repeats.
@@ -149,6 +151,7 @@ class Moments:
 
     values: Float64[Tensor, " orders"]
     covariance: Float64[Tensor, "orders orders"]
+    weighting: Float64[Tensor, "orders orders"]
     stimuli: int
     units: int
     repeats: int = 2

@@ -1,0 +1,1 @@
+"""Parts of kind dimensions: a file is a part."""
