@@ -52,6 +52,67 @@ def bootstrap_exponents(rows, first_rank, last_rank, draws, generator):
     return found
 
 
+def least_squares(columns, values, weights):
+    """Coefficients of the columns, and the weighted sum of squares that is left, by NumPy."""
+    matrix, root = np.stack([np.asarray(column, dtype=float) for column in columns], 1), np.sqrt(weights)
+    found = np.linalg.lstsq(matrix * root[:, None], np.asarray(values) * root, rcond=None)[0]
+    return found, float((weights * (values - matrix @ found) ** 2).sum())
+
+
+def broken_law(values, first_rank, last_rank, weighted):
+    """Break, slopes before and beyond it, scale: one fit for each break of the grid, in a loop."""
+    n = np.arange(first_rank, last_rank + 1)
+    y, w = np.log(values[first_rank - 1 : last_rank]), 1 / n if weighted else np.ones(len(n))
+    grid = sorted({*range(2, 50, 2), *(round(b) for b in np.geomspace(50, last_rank, 26))})
+    best = None
+    for b in grid:
+        if not n[1] <= b <= n[-2]:
+            continue
+        before = [-math.log(min(rank, b)) for rank in n]
+        beyond = [-math.log(max(rank, b) / b) for rank in n]
+        (c, alpha_1, alpha), cost = least_squares([np.ones(len(n)), before, beyond], y, w)
+        if best is None or cost < best[0]:
+            best = cost, b, alpha_1, alpha, math.exp(c)
+    return best[1:]
+
+
+def stretched(values, first_rank, last_rank, weighted):
+    """β, rate, scale: β by a fine grid, then by narrowing it."""
+    n = np.arange(first_rank, last_rank + 1)
+    y, w = np.log(values[first_rank - 1 : last_rank]), 1 / n if weighted else np.ones(len(n))
+    low, high = 0.02, 4.0
+    for _ in range(9):
+        grid = np.linspace(low, high, 60)
+        costs = [least_squares([np.ones(len(n)), -(n**beta)], y, w)[1] for beta in grid]
+        place = int(np.argmin(costs))
+        low, high = grid[max(0, place - 1)], grid[min(59, place + 1)]
+    beta = (low + high) / 2
+    (c, rate), _ = least_squares([np.ones(len(n)), -(n**beta)], y, w)
+    return beta, rate, math.exp(c)
+
+
+def bins(values, first_rank, last_rank, per_decade):
+    """Geometric mean rank and mean eigenvalue of each bin of ranks, rank by rank."""
+    count = round(per_decade * math.log10((last_rank + 1) / first_rank))
+    held = {}
+    for n in range(first_rank, last_rank + 1):
+        place = math.floor(count * math.log(n / first_rank) / math.log((last_rank + 1) / first_rank))
+        held.setdefault(place, []).append(n)
+    ranks = [math.exp(math.fsum(math.log(n) for n in members) / len(members)) for members in held.values()]
+    return ranks, [math.fsum(values[n - 1] for n in members) / len(members) for members in held.values()]
+
+
+def companion(population, freedom, x, height=1e-3, turns=200_000):
+    """v(x + i height) of the sample spectrum, by repeating v = −1/(z − (1/F) Σ τ/(1 + τv)) until it stands."""
+    z, v = complex(x, height), 1j
+    for _ in range(turns):
+        ahead = -1 / (z - (population / (1 + population * v)).sum() / freedom)
+        if abs(ahead - v) < 1e-13 * abs(v):
+            return ahead
+        v = (v + ahead) / 2
+    raise AssertionError("no fixed point")
+
+
 def jacobian(values_of, one):
     """Jacobian of one input by central differences in float64, `(values, input values)`."""
     columns, step = [], 1e-6

@@ -12,15 +12,15 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("grammar", "atomic", "formats", "laws", "linalg", "sources", "statistics", "streams"),
+    ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
     ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
     ("events", "gaps", "hdf5files", "mat5files"),
     ("mat73files", "nwbtables", "pieces"),
     ("matfiles",),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets"),
-    ("population", "presentations"),
+    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
+    ("population", "presentations", "slopes"),
     ("assemblies", "stored"),
     # 1: the kinds of part
     KINDS,
@@ -28,7 +28,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("parts",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
-    ("presets",),
+    ("presets", "rivals"),
     ("measurement", "comparison"),
     ("runs",),
     # 4, 5, 6, 7

@@ -112,7 +112,7 @@ def half_samples(
     """
     need(draws >= 2, expected="at least two half-samples", got=f"draws={draws}", remedy="Take 20 or more.")
     whole = fit(spectrum)
-    outcome = _fitted(responses, spectrum, estimator, _shortening(fit), generator, draws)
+    outcome = _fitted(responses, spectrum, estimator, shortening(fit), generator, draws)
     kept = outcome.fits if len(outcome.refusals) <= SHARE_REFUSED * draws else []
     drawn = sum(found.stimuli for found in kept) / max(1, len(kept))
     window = (max(f.used[0] for f in kept), min(f.used[1] for f in kept)) if kept else None
@@ -151,7 +151,7 @@ def _fitted(
     return outcome
 
 
-def _shortening(fit: Any) -> Any:
+def shortening(fit: Any) -> Any:
     """The fit with its window shortened to what a spectrum holds, if it can be told to."""
     return replace(fit, clip=True) if hasattr(fit, "clip") else fit
 

@@ -1,4 +1,4 @@
-"""Intervals and tests: Wilson, t over seeds, paired t, Welch, McNemar mid-p, Holm."""
+"""Intervals and tests: Wilson, t over seeds and over splits, paired t, Welch, McNemar mid-p, Holm."""
 
 import math
 from collections.abc import Sequence
@@ -52,6 +52,37 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     mean, variance = _mean_and_variance(values)
     half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
     return mean, mean - half, mean + half
+
+
+def resampled_t(
+    values: Sequence[float], splits: int, test_over_train: float, level: float = 0.95
+) -> tuple[float, float]:
+    """Mean over random splits of the same data, and the reach of its corrected resampled t interval.
+
+        reach = t · √(1/J + n_test/n_train) · s.d. of the values,   J splits, J − 1 degrees of freedom
+
+    Splits share data, so that their mean does not settle as that of independent values would: with many splits the
+    reach goes to t · √(n_test/n_train) · s.d., never to 0.
+
+    Args:
+        values: of all splits; one each, or one for each way round.
+        splits: how many splits there were.
+        test_over_train: size of the held-out part over that of the other; 1 for halves.
+        level: nominal coverage.
+
+    Raises:
+        ValueError: for fewer than two splits, or fewer values than splits.
+
+    Source: Nadeau & Bengio 2003, Machine Learning 52, doi:10.1023/A:1024068626366.
+    """
+    need(
+        2 <= splits <= len(values),
+        expected="two splits or more, and a value of each",
+        got=f"{splits} splits and {len(values)} values",
+        remedy="Take 20 splits.",
+    )
+    mean, variance = _mean_and_variance(values)
+    return mean, float(stats.t.ppf(0.5 + level / 2, splits - 1)) * math.sqrt((1 / splits + test_over_train) * variance)
 
 
 def paired_t(first: Sequence[float], second: Sequence[float]) -> float:

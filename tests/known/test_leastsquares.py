@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.io
 import torch
-from exact import power_law
+from exact import power_law, seeded
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -62,6 +62,17 @@ def test_published_electrophysiology(column, alpha):  # D2
     assert fit.alpha == pytest.approx(alpha, abs=1e-7)
     assert fit.alpha == pytest.approx(float(file["alphaEphys"][2, column]), abs=1e-12)
     assert fit.used == (10, 500)
+
+
+@pytest.mark.parametrize("preset", ["stringer2019electrophysiology", "stringer2019gratings"])
+def test_presets_meet_the_published_windows(preset):  # D2, D3
+    if preset.endswith("gratings"):
+        values = torch.arange(1, 200, dtype=torch.float64).repeat_interleave(2) ** -3
+        assert PRESETS[preset](of(values)).alpha == pytest.approx(2.8807, abs=1e-4)
+        return
+    file = scipy.io.loadmat(data("stringer2019_ephys_eigsControls.mat"))
+    found = [PRESETS[preset](of(file["specEphys"][2, column].ravel(), stimuli=700)).alpha for column in (0, 1)]
+    assert found == pytest.approx([1.27303594, 1.28654758], abs=1e-7)
 
 
 @pytest.mark.parametrize("first_rank, alpha", [(5, 2.8208), (11, 2.8807)])
@@ -204,8 +215,13 @@ def test_more_than_five_percent_of_them_are_refused():
 
 
 def test_pure_noise_is_refused():  # T6
-    noise = torch.randn(300, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    assert refused(lambda: LeastSquares()(of(noise))).startswith("Expected at most 5 %")
+    first, second = torch.randn(2, 300, 2000, generator=seeded(0), dtype=torch.float64)
+    axes = torch.linalg.eigh(first @ first.T).eigenvectors.flip(1)
+    values = ((axes.T @ first) * (axes.T @ second)).sum(1)  # cross-validated: aₖᵀ G₁₂ aₖ
+    assert 41 <= float(values.std()) <= 50
+    assert abs(float(values.mean())) <= 9
+    assert 0.41 <= float((values < 0).double().mean()) <= 0.59
+    assert refused(lambda: LeastSquares()(of(values))).startswith("Expected at most 5 % of ranks 11–298 without")
 
 
 def test_the_papers_preset_folds_negative_values_upward():
@@ -223,6 +239,64 @@ def test_folding_does_not_invent_a_logarithm_of_zero():
 
 def test_presets_say_every_field():
     assert PRESETS["stringer2019"] == LeastSquares(first_rank=11, last_rank=500, weights="1/n", clip=True, fold=True)
+
+
+@pytest.mark.parametrize(
+    "preset, window",
+    [
+        ("stringer2019python", (12, 500)),
+        ("stringer2019electrophysiology", (10, 500)),
+        ("stringer2019gratings", (11, 30)),
+        ("stringer2019pixels", (25, 500)),
+        ("stringer2019gabors", (5, 500)),
+        ("kong2022mouse", (12, 500)),
+        ("kong2022macaque", (9, 100)),
+        ("kong2022networks", (10, 999)),
+    ],
+)
+def test_presets_are_the_windows_of_their_papers(preset, window):
+    fit = PRESETS[preset](power_law(1.0, 1100))
+    assert (fit.asked, fit.used, fit.weights) == (window, window, "1/n")
+    assert PRESETS[preset].fold
+
+
+def test_fifty_log_spaced_ranks_as_their_code_takes_them():  # Elmoznino & Bonner 2024
+    values = (power_law(0.8, 700).eigenvalues * (1 + 0.3 * torch.arange(700, dtype=torch.float64).cos())).numpy()
+    ranks = np.logspace(0, np.log10(700), num=50).round().astype(int)
+    truth = -np.polyfit(np.log10(ranks), np.log10(values[ranks - 1]), 1)[0]
+    fit = PRESETS["elmoznino2024"](of(values))
+    assert fit.alpha == pytest.approx(truth, rel=1e-12)
+    assert (fit.asked, fit.used) == ((1, 700), (1, 700))
+
+
+def test_bins_are_fitted_by_their_means():
+    values = power_law(1.1, 600).eigenvalues * (1 + 0.3 * torch.arange(600, dtype=torch.float64).cos())
+    ranks, means = naive.bins(values.tolist(), 1, 600, 3)
+    truth = -np.polyfit(np.log(ranks), np.log(means), 1)[0]
+    assert PRESETS["gauthaman2024"](of(values)).alpha == pytest.approx(truth, rel=1e-10)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 1.0, 2.0])
+def test_bins_of_a_power_law_lie_near_it(alpha):
+    assert PRESETS["gauthaman2024"](power_law(alpha, 1000)).alpha == pytest.approx(alpha, abs=0.01)
+
+
+def test_bins_see_a_law_below_the_noise_of_single_ranks():
+    """Cross-validated values whose noise is as large as they are: most single ranks are lost, all bins are kept."""
+    found = []
+    for seed in range(20):
+        noise = torch.randn(2000, generator=seeded(seed), dtype=torch.float64)
+        spectrum = of(power_law(1.0, 2000).eigenvalues + 2e-3 * noise)
+        assert "without a positive eigenvalue" in refused(lambda spectrum=spectrum: LeastSquares(11, 1998)(spectrum))
+        found.append(LeastSquares(11, 1998, "none", bins_per_decade=3)(spectrum).alpha)
+    assert sum(found) / 20 == pytest.approx(1.0, abs=0.05)
+
+
+def test_bins_and_log_spaced_ranks_exclude_one_another():
+    assert refused(lambda: LeastSquares(bins_per_decade=3, log_ranks=50)) == (
+        "Expected bins_per_decade or log_ranks, or neither, got bins_per_decade=3, log_ranks=50. "
+        "Each replaces the ranks that are fitted: leave one at 0."
+    )
 
 
 # -------------------------------------------------------------------------- invariances

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from eigenfall.statistics import holm, mcnemar, paired_t, t_interval, welch, wilson
+from eigenfall.statistics import holm, mcnemar, paired_t, resampled_t, t_interval, welch, wilson
 
 
 def refused(call):
@@ -63,6 +63,46 @@ def test_wilson_refuses_what_is_no_proportion():
         "Expected between 0 and n successes in n ≥ 1 trials, got 0 in 0. Give at least one input."
     )
     assert refused(lambda: wilson(3, 2)).startswith("Expected between 0 and n successes")
+
+
+# ------------------------------------------------------------------- random splits of data
+
+
+def test_splits_reach_as_far_as_the_formula_says():
+    values = [0.3, 0.1, 0.4, 0.2, 0.35]
+    mean, reach = resampled_t(values, 5, 1.0)
+    variance = sum((value - 0.27) ** 2 for value in values) / 4
+    assert mean == pytest.approx(0.27)
+    assert reach == pytest.approx(2.776445 * math.sqrt((1 / 5 + 1) * variance), rel=1e-6)
+    assert resampled_t(values, 5, 0.0)[1] == pytest.approx(t_interval(values)[2] - 0.27)
+
+
+def test_many_splits_do_not_make_up_for_the_data():
+    generator = seeded(0)
+    few, many = (resampled_t(torch.randn(n, generator=generator).tolist(), n, 1.0)[1] for n in (50, 5000))
+    assert many == pytest.approx(1.96, abs=0.05)
+    assert few == pytest.approx(many, rel=0.3)
+
+
+def test_held_out_means_are_covered_as_often_as_it_says():
+    """Means of random thirds of 60 values: with the correction 95 % hold the truth, and without it few do."""
+    generator, covered, naively = seeded(1), 0, 0
+    for _ in range(300):
+        data = torch.randn(60, generator=generator, dtype=torch.float64)
+        values = [float(data[torch.randperm(60, generator=generator)[:20]].mean()) for _ in range(15)]
+        mean, reach = resampled_t(values, 15, 20 / 40)
+        covered += abs(mean) <= reach
+        naively += t_interval(values)[1] <= 0 <= t_interval(values)[2]
+    assert 0.92 <= covered / 300 <= 0.99
+    assert naively / 300 < 0.75
+
+
+def test_too_few_splits_are_refused():
+    for values, splits in (([0.1], 1), ([0.1, 0.2], 3)):
+        assert refused(lambda values=values, splits=splits: resampled_t(values, splits, 1.0)) == (
+            f"Expected two splits or more, and a value of each, got {splits} splits and {len(values)} values. "
+            "Take 20 splits."
+        )
 
 
 # ------------------------------------------------------------------------------------ t

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy
+import torch
 
 from eigenfall.figures.style import INK, REFERENCE, Series, across_seeds, plain, series
+from eigenfall.laws import log_eigenvalues
 from eigenfall.types import Spectrum, SpectrumFit
 
 
@@ -156,6 +158,12 @@ def _references(ax: Any, middle: numpy.ndarray, floor: float, ranks: int) -> Non
         ax.plot([], [], color="none", label=f"numerical floor {floor:.1g}, below the axis", gid="reference")
 
 
+def _on_law(fit: SpectrumFit, ranks: numpy.ndarray) -> numpy.ndarray:
+    """ln λ of the fitted law at some ranks."""
+    parameters = {name: found.value for name, found in fit.parameters.items()}
+    return log_eigenvalues(fit.law, torch.from_numpy(ranks), parameters).numpy()
+
+
 def law(ax: Any, fits: Sequence[SpectrumFit], look: Series, label: str = "") -> None:
     """The fitted line inside its window, the window shaded; the legend gives exponent, interval and window.
 
@@ -169,11 +177,10 @@ def law(ax: Any, fits: Sequence[SpectrumFit], look: Series, label: str = "") -> 
     interval = "" if math.isnan(alpha.low) else f" [{alpha.low:.2f}, {alpha.high:.2f}]"
     words += f"fit α = {alpha.value:.2f}{interval}".replace("-", "−")
     if all("scale" in fit.parameters for fit in fits):
-        scale = math.exp(math.fsum(math.log(fit.parameters["scale"].value) for fit in fits) / len(fits))
-        ends = numpy.array([first, last], dtype=float)
+        ranks = numpy.geomspace(first, last, 2 if all(fit.law == "power" for fit in fits) else 200)
         ax.plot(
-            ends,
-            scale * ends**-alpha.value,
+            ranks,
+            numpy.exp(numpy.mean([_on_law(fit, ranks) for fit in fits], 0)),
             color=look.colour,
             linestyle=look.line,
             linewidth=2.2,
