@@ -1,5 +1,7 @@
 """Exact values that tests and doctests start from: power laws, and seeded generators."""
 
+import pickle
+
 import pytest
 import torch
 
@@ -28,3 +30,8 @@ def read_whole(responses) -> torch.Tensor:
     if responses.values is not None:
         return responses.values
     return torch.cat(list(responses.pieces()), 1 if responses.chunked_over == "stimuli" else 2)
+
+
+def read_there(sent: bytes, place: int):
+    """A piece of pickled chunks, for another process to call."""
+    return pickle.loads(sent)()[place].numpy()

@@ -203,7 +203,8 @@ def _start(values: Tensor, root: Tensor, units: int) -> Float64[Tensor, "fits 2"
     slopes = torch.linspace(0, 3.2, STARTS, dtype=torch.float64, device=values.device)
     shape, _ = law_moments(torch.stack([torch.zeros_like(slopes), slopes], 1), None, units, values.shape[1])
     p = torch.arange(1, values.shape[1] + 1, dtype=torch.float64, device=values.device)
-    scale = (values[:, :1].clamp_min(1e-12 * float(values.abs().max())) / shape[:, 0]).log()  # (fits, slopes)
+    smallest = 1e-12 * (values.abs() ** (1 / p)).amax(1, keepdim=True)  # each in response units squared
+    scale = (torch.maximum(values[:, :1], smallest) / shape[:, 0]).log()  # (fits, slopes)
     tried = torch.exp(p * scale[:, :, None]) * shape
     best = ((tried - values[:, None]) @ root.T).square().sum(2).argmin(1)
     return torch.stack([scale.gather(1, best[:, None])[:, 0], slopes[best]], 1)

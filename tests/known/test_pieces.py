@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from exact import read_whole, refusal
+from exact import read_there, read_whole, refusal
 from torch.testing import assert_close
 
 from eigenfall import npyfiles, stored, streams
@@ -108,10 +108,6 @@ def test_pieces_are_read_by_another_process(recording):
     with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
         found = pool.submit(read_there, sent, 3).result()
     assert_close(torch.from_numpy(found), truth[:, :, 14:19], rtol=0, atol=0, equal_nan=True)
-
-
-def read_there(sent, place):
-    return pickle.loads(sent)()[place].numpy()
 
 
 def test_a_piece_of_which_nothing_is_kept_is_left_out(tmp_path, small):
