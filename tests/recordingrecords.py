@@ -82,7 +82,8 @@ def measured(responses, first, last, splits=4, runs=4, resamples=40):
     _, stimuli, units = two.shape
     counts = {"stimuli": (stimuli // 4, stimuli // 2), "units": (units // 4, units // 2)}
     fit = LeastSquares(first, last)
-    meme = MEME(moments=6, pairings=2, resamples=resamples)(moments, seeded())
+    meme_part = MEME(moments=6, pairings=2, resamples=resamples)
+    meme = meme_part(moments, seeded())
     law = MomentLaw()(meme)
     population = population_of(moments, "power", {name: law.parameters[name].value for name in ("scale", "alpha")})
     estimators = {"cvpca": (CvPCA(shuffles=4), two, ()), "pca": (PCA(), two, (MarchenkoPastur(first, last),))}
@@ -93,10 +94,8 @@ def measured(responses, first, last, splits=4, runs=4, resamples=40):
         diagnostics[name] = beside(
             given, moments, population, spectra[name], estimator, fit, further, counts, splits, runs
         )
-    diagnostics["meme"] = Diagnostics(
-        fits=(MomentLaw(breaks="grid", draws=20)(meme),),
-        bias=(simulated(population, stimuli, MEME(moments=6, pairings=2, resamples=resamples), MomentLaw(), seeded(1), 3),),
-    )  # fmt: skip
+    of_law = simulated(population, stimuli, meme_part, MomentLaw(), seeded(1), 3)
+    diagnostics["meme"] = Diagnostics(fits=(MomentLaw(breaks="grid", draws=20)(meme),), bias=(of_law,))
     dimensions = [Participation()(responses), TwoNN()(responses), LevinaBickel()(responses)]
     return Measurement(
         name=responses.name,
@@ -106,8 +105,12 @@ def measured(responses, first, last, splits=4, runs=4, resamples=40):
         dimensions={one.name: one for one in dimensions},
         diagnostics=diagnostics,
         reliability=grams.reliability(grams.gram(two)),
-        notices=(responses.understood, *responses.notices, *(f"{n} {what} left out." for what, n in two.dropped.items())),
-    )  # fmt: skip
+        notices=(
+            responses.understood,
+            *responses.notices,
+            *(f"{count} {what} left out." for what, count in two.dropped.items()),
+        ),
+    )
 
 
 def saved(folder, responses, part, measurement):
@@ -133,4 +136,4 @@ def simulated_session():
 @functools.cache
 def v4():
     responses = File(V4)()
-    return responses, measured(responses, 5, 40, 10, 8, 100)
+    return responses, measured(responses, 5, 40, 2, 2, 20)

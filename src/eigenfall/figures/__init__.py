@@ -132,9 +132,7 @@ def _(first: RobustnessCurve, values: tuple, ax: Any, label: str | None, order: 
 def _(first: LocalSlopes, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
     ax = style.axes(ax)
     order = style.free(ax) if order is None else order
-    diagnostics.slopes(
-        ax, values, style.plain("local exponent" if label is None else label), style.series(order), fits
-    )
+    diagnostics.slopes(ax, values, style.plain("local exponent" if label is None else label), style.series(order), fits)
     return style.legend(ax)
 
 

@@ -1,4 +1,4 @@
-"""What stands beside an exponent: its slope rank by rank, other windows, fewer stimuli or units, simulations, rivals."""
+"""What stands beside an exponent: slope rank by rank, other windows, fewer stimuli or units, simulations, rivals."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from eigenfall.figures.style import INK, PALETTE, REFERENCE, Series, log_ticks, 
 from eigenfall.types import Estimate, LawScore, LocalSlopes, SimulatedBias, SpectrumFit, Subsampling
 
 DOTTED = (0, (1, 1.5))
-STRONGEST = 0.55
+STRONGEST = 0.5
 """Opacity of the cell of a window whose exponent is farthest from that of the fit's own."""
 
 
@@ -19,9 +19,7 @@ def _minus(text: str) -> str:
     return text.replace("-", "−")
 
 
-def slopes(
-    ax: Any, values: Sequence[LocalSlopes], label: str, look: Series, fits: Sequence[SpectrumFit] = ()
-) -> None:
+def slopes(ax: Any, values: Sequence[LocalSlopes], label: str, look: Series, fits: Sequence[SpectrumFit] = ()) -> None:
     """Local exponent against rank, a line per seed, gaps where there is none; the fitted one inside its window.
 
     Args:
@@ -94,7 +92,7 @@ def subsampled(ax: Any, value: Subsampling, label: str, look: Series) -> None:
         label: name in the legend.
         look: colour, mark and line.
     """
-    counts, alphas = value.counts.cpu().numpy(), [one.value for one in value.alphas]
+    counts, alphas = value.counts.tolist(), [one.value for one in value.alphas]
     ax.set_xscale("log")
     ax.axhline(alphas[-1], color=REFERENCE, linewidth=0.8, linestyle=DOTTED, zorder=0, gid="reference",
                label=_minus(f"all {counts[-1]} {value.over}: α = {alphas[-1]:.2f}"))  # fmt: skip
@@ -108,7 +106,7 @@ def subsampled(ax: Any, value: Subsampling, label: str, look: Series) -> None:
                         fontsize="x-small", color=REFERENCE)  # fmt: skip
     if any(ranks != value.windows[-1] for ranks in value.windows):
         ax.plot([], [], color="none", label="grey numbers: ranks of a window that had to change", gid="reference")
-    ticks = sorted({*getattr(ax, "eigenfall_counts", ()), *counts.tolist()})
+    ticks = sorted({*getattr(ax, "eigenfall_counts", ()), *counts})
     ax.eigenfall_counts = ticks
     ax.set_xlim(ticks[0] / 1.25, ticks[-1] * 1.25)
     ax.margins(y=0.2)

@@ -36,6 +36,12 @@ class Recorded:
         found = self.measurement
         return {key: place for place, key in enumerate(dict.fromkeys([*found.fits, *found.spectra, *found.moments]))}
 
+    def target(self, key: str) -> str:
+        """What an estimator estimates; empty if it left neither fit nor spectrum nor moments."""
+        found = self.measurement
+        values = [group[key] for group in (found.fits, found.spectra, found.moments) if key in group]
+        return values[0].target if values else ""
+
     def named(self, key: str) -> str:
         """An estimator in words, after the recording's name if there are several."""
         return f"{self.label}: {called(key)}" if self.label else called(key)
@@ -46,15 +52,14 @@ def recorded(records: Sequence[Record]) -> tuple[Recorded, ...]:
     if len(records) == 1:
         return (Recorded("", records[0]),)
     arms = [str(record.run.get("arm", record.name)) for record in records]
-    return tuple(
-        Recorded(arm if arms.count(arm) == 1 else record.name, record) for arm, record in zip(arms, records)
-    )
+    return tuple(Recorded(arm if arms.count(arm) == 1 else record.name, record) for arm, record in zip(arms, records))
 
 
 def fits(one: Recorded) -> Iterator[tuple[str, SpectrumFit, bool]]:
     """Every fit of a recording: the estimator's name, the fit, and whether it is the main one."""
-    for key, fit in one.measurement.fits.items():
-        yield key, fit, True
+    for key in one.order:
+        if key in one.measurement.fits:
+            yield key, one.measurement.fits[key], True
         if key in one.measurement.diagnostics:
             yield from ((key, further, False) for further in one.measurement.diagnostics[key].fits)
 
@@ -117,7 +122,9 @@ def exponents(found: Sequence[Recorded]) -> Table:
             cells.append(_bias(bias_of(one, key, fit), fit))
         note = called(fit.method) + (f", {fit.law} law" if fit.method.startswith("momentlaw") else "")
         rows.append(Row(one.named(key), tuple(cells), note, one.order[key]))
-    return Table("Exponents, λₙ ∝ n⁻ᵅ, each with its 95 % interval under it.", tuple(headings), tuple(rows), corner="estimator")
+    return Table(
+        "Exponents, λₙ ∝ n⁻ᵅ, each with its 95 % interval under it.", tuple(headings), tuple(rows), corner="estimator"
+    )
 
 
 def _alpha(fit: SpectrumFit) -> Cell:
@@ -149,7 +156,9 @@ def _straight(fit: SpectrumFit) -> Cell:
         p = fit.statistics.get("p", math.nan)
         shown = "p < 0.001" if p < REFUSED else f"p = {p:.2g}"
         text = f"χ² = {digits(fit.statistics['chi2'])}"
-        return Cell(text, f"{fit.statistics.get('freedom', math.nan):g} free, {shown}", box="WARN" if refused(fit) else "")
+        return Cell(
+            text, f"{fit.statistics.get('freedom', math.nan):g} free, {shown}", box="WARN" if refused(fit) else ""
+        )
     if math.isfinite(fit.r2):
         return Cell(f"r² = {fit.r2:.3f}", f"misfit {digits(fit.misfit)}" if math.isfinite(fit.misfit) else "")
     return Cell(f"misfit {digits(fit.misfit)}") if math.isfinite(fit.misfit) else Cell("")
@@ -192,7 +201,7 @@ def targets(found: Sequence[Recorded]) -> str:
     by_target: dict[str, dict[str, None]] = {}
     for one in found:
         for key, fit, _ in fits(one):
-            usual = fit.target == one.measurement.fits[key].target
+            usual = fit.target == one.target(key)
             name = called(key) if usual else f"{called(fit.method)} of {called(key)}"
             by_target.setdefault(fit.target, {})[name] = None
     if len(by_target) < 2:

@@ -59,7 +59,9 @@ def sections(found: Sequence[Recorded]) -> list[Section]:
         for key in one.order:
             pictures = _judged(one, key)
             if pictures:
-                made.append(Section(f"{one.named(key)}, and how far to trust it", tuple(simulated(one, key)), tuple(pictures)))
+                made.append(
+                    Section(f"{one.named(key)}, and how far to trust it", tuple(simulated(one, key)), tuple(pictures))
+                )
         if one.measurement.reliability is not None:
             made.append(Section(f"{before}Signal-to-noise of the units", (), (_units(one),)))
         scales = _scales(one)
@@ -182,7 +184,10 @@ def _slopes(beside: Diagnostics, fit: SpectrumFit | None, look: int) -> Picture:
         told = f"from {number(float(inside.min()), 2)} to {number(float(inside.max()), 2)} {where}"
     return Picture(
         "Local exponent",
-        svg(lambda ax: figures.plot(slopes, ax, order=look, fit=fit), f"Local exponent at {len(slopes.ranks)} ranks: {told}"),
+        svg(
+            lambda ax: figures.plot(slopes, ax, order=look, fit=fit),
+            f"Local exponent at {len(slopes.ranks)} ranks: {told}",
+        ),
         f"{told[0].upper()}{told[1:]}. A power law is a level line.",
     )
 
@@ -198,8 +203,8 @@ def _fewer(curve: Subsampling, look: int) -> Picture:
     return Picture(
         f"Fewer {curve.over}",
         svg(lambda ax: figures.plot(curve, ax, order=look), f"Fewer {curve.over}: {told}"),
-        f"{told}. Mean over {'up to ' if min(curve.subsets[:-1] or (many,)) != many else ''}{many} random subsets; bars: "
-        f"95 % interval over subsets.{' Windows differ: so may what they say.' if moved else ''}",
+        f"{told}. Mean over {'up to ' if min(curve.subsets[:-1] or (many,)) != many else ''}{many} random subsets; "
+        f"bars: 95 % interval over subsets.{' Windows differ: so may what they say.' if moved else ''}",
     )
 
 
@@ -207,7 +212,11 @@ def _laws(scores: Sequence[LawScore], look: int) -> Picture:
     better = [score for score in scores if score.against_power.high < 0]
     worse = [score for score in scores if score.against_power.low > 0]
     names = ", ".join(figures.called(score.fit.method) for score in better)
-    told = f"{names} {'predicts' if len(better) == 1 else 'predict'} held-out stimuli better than the power law" if better else "no rival predicts held-out stimuli better than the power law"
+    told = (
+        f"{names} {'predicts' if len(better) == 1 else 'predict'} held-out stimuli better than the power law"
+        if better
+        else "no rival predicts held-out stimuli better than the power law"
+    )
     told += f"; worse: {', '.join(figures.called(score.fit.method) for score in worse)}" if worse else ""
     rivals = sum(score.against_power.value != 0 for score in scores)
     return Picture(
@@ -249,8 +258,8 @@ def _scales(one: Recorded) -> list[Picture]:
     pictures = []
     for scale, group in by_scale.items():
         told = "; ".join(
-            f"{figures.called(value.name)} {digits(float(value.by_scale[torch.argmin(value.scales)]))} at the smallest, "
-            f"{digits(float(value.by_scale[torch.argmax(value.scales)]))} at the largest"
+            f"{figures.called(value.name)} {digits(float(value.by_scale[torch.argmin(value.scales)]))} at the "
+            f"smallest, {digits(float(value.by_scale[torch.argmax(value.scales)]))} at the largest"
             for value in group
         )
         pictures.append(
@@ -286,7 +295,9 @@ def _doubt(text: str, whom: str) -> Doubt:
 def _beside(one: Recorded) -> list[tuple[str, tuple[str, ...]]]:
     """Notices of every part of a measurement, and whose they are."""
     measured = one.measurement
-    told = [(figures.called(key), value.notices) for key, value in (*measured.spectra.items(), *measured.moments.items())]
+    told = [
+        (figures.called(key), value.notices) for key, value in (*measured.spectra.items(), *measured.moments.items())
+    ]
     told += [
         (figures.called(key) if main else f"{figures.called(key)}, {figures.called(fit.method)}", fit.notices)
         for key, fit, main in fits(one)
@@ -319,4 +330,3 @@ def _of_numbers(one: Recorded) -> list[str]:
                 f"freedom refuses the {fit.law} law (p < 0.001): its α describes no spectrum that fits these moments."
             )
     return said
-
