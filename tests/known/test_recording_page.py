@@ -101,7 +101,7 @@ def test_the_table_has_a_row_per_fit_with_all_that_it_depends_on(record):
     fit, beside = record.measurement.fits["pca"], record.measurement.diagnostics["pca"]
     alpha, target, window, trials, straight, bias = table.rows[4].cells
     assert (alpha.text, alpha.interval) == numbers.value_and_interval(fit.parameters["alpha"])
-    assert (target.text, window.text) == ("total sample", "3–40")
+    assert (target.text, window.text, window.interval) == ("total sample", "3–40", "weights 1/n")
     assert trials.text == numbers.value_and_interval(beside.over["trials"])[1]
     assert straight.text == f"r² = {fit.r2:.3f}"
     away = exponents.off(beside.bias[0])
@@ -119,6 +119,29 @@ def test_the_bias_is_the_difference_from_what_was_planted(record):
             away = exponents.off(bias)
             assert away.value == pytest.approx(bias.found.value - bias.truth)
             assert away.high - away.low == pytest.approx(bias.found.high - bias.found.low)
+
+
+def test_a_bias_stands_beside_the_very_fit_that_was_simulated(record):
+    (one,) = exponents.recorded([record])
+    fit, bias = record.measurement.fits["cvpca"], record.measurement.diagnostics["cvpca"].bias[0]
+    assert exponents.bias_of(one, "cvpca", fit) is bias
+    for other in (
+        replace(fit, weights="none"),
+        replace(fit, asked=(5, 40)),
+        replace(fit, asked=(3, 41)),
+        replace(fit, method="marchenkopastur"),
+    ):
+        assert exponents.bias_of(one, "cvpca", other) is None
+    single, broken = record.measurement.fits["meme"], record.measurement.diagnostics["meme"].fits[0]
+    assert exponents.bias_of(one, "meme", single) is record.measurement.diagnostics["meme"].bias[0]
+    assert exponents.bias_of(one, "meme", broken) is None
+
+
+def test_a_window_says_what_was_left_out_and_where_the_interval_comes_from(record):
+    fit = replace(record.measurement.fits["cvpca"], left_out=(7, 9), resampled=(3, 35), weights="none")
+    table = exponents.exponents(exponents.recorded([measured(record, fits={"cvpca": fit}, diagnostics={})]))
+    window = table.rows[0].cells[2]
+    assert (window.text, window.interval, window.note) == ("3–40", "no weights", "2 left out; interval: 3–35")
 
 
 @pytest.mark.parametrize(
@@ -193,8 +216,8 @@ def test_negative_values_are_counted(record):
     spectrum = replace(record.measurement.spectra["cvpca"], eigenvalues=values)
     count = int((values < 0).sum())
     text = words(page.html([measured(record, spectra={"cvpca": spectrum}, diagnostics={}, moments={})], "t", "c"))
-    assert f"{count} of {len(values)} values are negative: open marks." in text
-    assert f"cvPCA: {count} of {len(values)} eigenvalues are negative." in text
+    assert f"{count} of {len(values)} values below 0: open marks." in text
+    assert f"cvPCA: {count} of {len(values)} eigenvalues below 0." in text
 
 
 def test_signal_to_noise_is_share_over_the_rest(record, text):

@@ -12,6 +12,9 @@ from eigenfall.types import Dimension, Estimate, Measurement, Record, SimulatedB
 REFUSED = 0.001
 """Below this p a law of the moments does not hold (Pospisil & Pillow 2024)."""
 
+ENDS = ("first_rank", "last_rank")
+WEIGHTS = {"none": "no weights", "1/n": "weights 1/n"}
+
 
 @dataclass(frozen=True, eq=False)
 class Recorded:
@@ -65,18 +68,21 @@ def fits(one: Recorded) -> Iterator[tuple[str, SpectrumFit, bool]]:
 
 
 def bias_of(one: Recorded, key: str, fit: SpectrumFit) -> SimulatedBias | None:
-    """What was simulated for this estimator and this fit, if anything."""
+    """What was simulated for this estimator and this very fit, if anything."""
     beside = one.measurement.diagnostics.get(key)
-    method = fit.method.partition(":")[0].partition("@")[0]
-    for bias in beside.bias if beside else ():
-        if bias.method.partition(":")[0].partition("@")[0] == method and (fit.law == "power") == _is_power(bias):
-            return bias
-    return None
+    return next((bias for bias in (beside.bias if beside else ()) if _is_of(bias, fit)), None)
 
 
-def _is_power(bias: SimulatedBias) -> bool:
-    """Whether the fit that was simulated is of a law with one exponent; settings say so of the law of the moments."""
-    return "breaks=grid" not in bias.method and not bias.method.startswith(("brokenlaw", "cutoff", "stretched", "logn"))
+def _is_of(bias: SimulatedBias, fit: SpectrumFit) -> bool:
+    """Whether a simulation was fitted as this fit was made: same part, law, weights and window."""
+    name, _, settings = bias.method.partition(":")
+    said = {setting: text for setting, _, text in (pair.partition("=") for pair in settings.split(","))}
+    asked = {"weights": (fit.weights,), **{end: (str(rank), "none") for end, rank in zip(ENDS, fit.asked)}}
+    return (
+        name.partition("@")[0] == fit.method.partition(":")[0].partition("@")[0]
+        and (said.get("breaks") == "grid") == (name == "momentlaw" and fit.law == "broken")
+        and all(said[setting] in fitting for setting, fitting in asked.items() if setting in said)
+    )
 
 
 def off(bias: SimulatedBias) -> Estimate:
@@ -139,9 +145,10 @@ def _alpha(fit: SpectrumFit) -> Cell:
 
 
 def _window(fit: SpectrumFit) -> Cell:
-    note = f"interval: {fit.resampled[0]}–{fit.resampled[1]}" if fit.resampled not in (None, fit.used) else ""
-    gone = f"{len(fit.left_out)} left out" if fit.left_out else ""
-    return Cell(ranks(fit), gone, note)
+    notes = [f"{len(fit.left_out)} left out"] if fit.left_out else []
+    if fit.resampled not in (None, fit.used):
+        notes.append(f"interval: {fit.resampled[0]}–{fit.resampled[1]}")
+    return Cell(ranks(fit), WEIGHTS.get(fit.weights, ""), "; ".join(notes))
 
 
 def _interval(estimate: Estimate | None) -> Cell:

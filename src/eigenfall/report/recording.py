@@ -146,7 +146,7 @@ def _spectrum(spectrum: Spectrum, fit: SpectrumFit | None, key: str, look: int) 
     name = figures.called(key)
     told = "no fit" if fit is None else f"α = {sentence(fit.parameters['alpha'])} over ranks {ranks(fit)}"
     negative = int((spectrum.eigenvalues < 0).sum())
-    below = f" {negative} of {len(spectrum.eigenvalues)} values are negative: open marks." if negative else ""
+    below = f" {negative} of {len(spectrum.eigenvalues)} values below 0: open marks." if negative else ""
     return Picture(
         "Spectrum",
         svg(lambda ax: figures.plot(spectrum, ax, name, look, fit=fit), f"{name} against rank: {told}", 330),
@@ -313,7 +313,7 @@ def _of_numbers(one: Recorded) -> list[str]:
     for key, spectrum in one.measurement.spectra.items():
         negative = int((spectrum.eigenvalues < 0).sum())
         if negative:
-            said.append(f"{figures.called(key)}: {negative} of {len(spectrum.eigenvalues)} eigenvalues are negative.")
+            said.append(f"{figures.called(key)}: {negative} of {len(spectrum.eigenvalues)} eigenvalues below 0.")
         lost = len(spectrum.eigenvalues) - spectrum.numerical_rank
         if lost:
             said.append(
