@@ -13,7 +13,7 @@ import torch
 from pageoutline import HOSTILE, outline
 
 from eigenfall.figures import called
-from eigenfall.report import exponents, numbers, page, recording
+from eigenfall.report import exponents, numbers, page, recorded, recording
 from eigenfall.types import Diagnostics, Dimension, Estimate, Measurement, Spectrum
 
 
@@ -83,7 +83,7 @@ def test_sections_stand_in_order_and_models_sections_are_gone(text):
 
 
 def test_the_table_has_a_row_per_fit_with_all_that_it_depends_on(record):
-    (one,) = exponents.recorded([record])
+    (one,) = recorded.recorded([record])
     table = exponents.exponents([one])
     assert table.columns == (
         ("α", "over stimuli"), ("target", ""), ("ranks", ""), ("interval", "over trials"), ("straightness", ""),
@@ -104,8 +104,8 @@ def test_the_table_has_a_row_per_fit_with_all_that_it_depends_on(record):
     assert (target.text, window.text, window.interval) == ("total sample", "3–40", "weights 1/n")
     assert trials.text == numbers.value_and_interval(beside.over["trials"])[1]
     assert straight.text == f"r² = {fit.r2:.3f}"
-    away = exponents.off(beside.bias[0])
-    assert bias.text == exponents.plus_minus(away)
+    away = recorded.off(beside.bias[0])
+    assert bias.text == numbers.plus_minus(away)
     assert bias.interval == "4 recordings"
     assert bias.note == f"less it: α = {numbers.number(fit.alpha - away.value, numbers.decimals(away))}"
     broken = table.rows[1].cells[0].note
@@ -116,30 +116,30 @@ def test_the_table_has_a_row_per_fit_with_all_that_it_depends_on(record):
 def test_the_bias_is_the_difference_from_what_was_planted(record):
     for beside in record.measurement.diagnostics.values():
         for bias in beside.bias:
-            away = exponents.off(bias)
+            away = recorded.off(bias)
             assert away.value == pytest.approx(bias.found.value - bias.truth)
             assert away.high - away.low == pytest.approx(bias.found.high - bias.found.low)
 
 
 def test_a_bias_stands_beside_the_very_fit_that_was_simulated(record):
-    (one,) = exponents.recorded([record])
+    (one,) = recorded.recorded([record])
     fit, bias = record.measurement.fits["cvpca"], record.measurement.diagnostics["cvpca"].bias[0]
-    assert exponents.bias_of(one, "cvpca", fit) is bias
+    assert recorded.bias_of(one, "cvpca", fit) is bias
     for other in (
         replace(fit, weights="none"),
         replace(fit, asked=(5, 40)),
         replace(fit, asked=(3, 41)),
         replace(fit, method="marchenkopastur"),
     ):
-        assert exponents.bias_of(one, "cvpca", other) is None
+        assert recorded.bias_of(one, "cvpca", other) is None
     single, broken = record.measurement.fits["meme"], record.measurement.diagnostics["meme"].fits[0]
-    assert exponents.bias_of(one, "meme", single) is record.measurement.diagnostics["meme"].bias[0]
-    assert exponents.bias_of(one, "meme", broken) is None
+    assert recorded.bias_of(one, "meme", single) is record.measurement.diagnostics["meme"].bias[0]
+    assert recorded.bias_of(one, "meme", broken) is None
 
 
 def test_a_window_says_what_was_left_out_and_where_the_interval_comes_from(record):
     fit = replace(record.measurement.fits["cvpca"], left_out=(7, 9), resampled=(3, 35), weights="none")
-    table = exponents.exponents(exponents.recorded([measured(record, fits={"cvpca": fit}, diagnostics={})]))
+    table = exponents.exponents(recorded.recorded([measured(record, fits={"cvpca": fit}, diagnostics={})]))
     window = table.rows[0].cells[2]
     assert (window.text, window.interval, window.note) == ("3–40", "no weights", "2 left out; interval: 3–35")
 
@@ -154,7 +154,7 @@ def test_a_window_says_what_was_left_out_and_where_the_interval_comes_from(recor
     ],
 )
 def test_a_difference_has_a_sign_and_the_digits_of_its_interval(estimate, shown):
-    assert exponents.plus_minus(estimate) == shown
+    assert numbers.plus_minus(estimate) == shown
 
 
 def test_the_simulation_is_said_in_full_and_nothing_is_corrected(record, text):
@@ -162,7 +162,7 @@ def test_the_simulation_is_said_in_full_and_nothing_is_corrected(record, text):
     told = words(text)
     assert f"where {bias.truth:.2f} is planted, {numbers.sentence(bias.found)} is found" in told
     assert f"Noise-free responses of this size give {bias.sample_truth:.2f}." in told
-    assert f"less that bias would read {fit.alpha - exponents.off(bias).value:.2f}." in told
+    assert f"less that bias would read {fit.alpha - recorded.off(bias).value:.2f}." in told
     assert "No exponent on this page is corrected by it" in told
 
 
@@ -174,7 +174,7 @@ def test_different_targets_are_warned_of_and_equal_ones_are_not(record, text):
     )
     assert "Marčenko–Pastur of PCA). Exponents of different targets are not comparable." in told
     one = measured(record, spectra={}, moments={}, diagnostics={}, fits={"cvpca": record.measurement.fits["cvpca"]})
-    assert exponents.targets(exponents.recorded([one])) == ""
+    assert exponents.targets(recorded.recorded([one])) == ""
 
 
 def test_a_refused_law_is_said_wherever_its_exponent_stands(record):
@@ -200,7 +200,7 @@ def test_notices_are_told_in_full_and_once(record):
         fits={**record.measurement.fits, "cvpca": fit},
         notices=("understood", "cvpca: WARN: a window was short.", "7 units dropped."),
     )
-    doubts = recording.doubts(exponents.recorded([changed]))
+    doubts = recording.doubts(recorded.recorded([changed]))
     assert [(doubt.box, doubt.text) for doubt in doubts if "short" in doubt.text] == [
         ("WARN", "cvpca: a window was short.")
     ]
@@ -233,14 +233,14 @@ def test_dimensions_say_value_origin_and_the_convention_of_exponents(record):
         ),
         "alpha_req": Dimension("alpha_req", Estimate(1.0), "ranks", "total sample", "rank"),
     }
-    table = exponents.dimensions(exponents.recorded([measured(record, dimensions=dimensions)]))
+    table = exponents.dimensions(recorded.recorded([measured(record, dimensions=dimensions)]))
     rows = {row.name: [cell.text for cell in row.cells] for row in table.rows}
     assert rows["density exponent"] == ["2.00", "ranks", "total sample", "density, p(λ) ∝ λ⁻ᵃ, a = 1 + 1/α"]
     assert rows["α-ReQ"][3] == "rank, λₙ ∝ n⁻ᵅ"
     assert rows["TwoNN"][3] == ""
-    without = exponents.dimensions(exponents.recorded([record]))
+    without = exponents.dimensions(recorded.recorded([record]))
     assert [heading for heading, _ in without.columns] == ["value", "of", "target"]
-    assert exponents.dimensions(exponents.recorded([measured(record, dimensions={})])) is None
+    assert exponents.dimensions(recorded.recorded([measured(record, dimensions={})])) is None
 
 
 def test_the_page_is_an_outline_asks_for_nothing_and_runs_nothing(text):
@@ -283,7 +283,7 @@ def test_a_spectrum_alone_and_nothing_at_all_make_pages(record):
 
 def test_a_refused_main_fit_leaves_the_others(record):
     fits = {key: fit for key, fit in record.measurement.fits.items() if key != "pca"}
-    table = exponents.exponents(exponents.recorded([measured(record, fits=fits)]))
+    table = exponents.exponents(recorded.recorded([measured(record, fits=fits)]))
     assert ("PCA", "Marčenko–Pastur") in [(row.name, row.note) for row in table.rows]
     beside = {"pca": replace(record.measurement.diagnostics["pca"], windows=(), subsampling=(), laws=())}
     text = page.html([measured(record, fits=fits, diagnostics=beside)], "t", "c")
@@ -306,7 +306,7 @@ def test_several_recordings_stand_one_after_the_other_with_their_names(record):
     found = headings(text)
     assert found.count("session: Spectra") == found.count("other: cvPCA, and how far to trust it") == 1
     assert "session: cvPCA" in text
-    twins = exponents.recorded([record, record])
+    twins = recorded.recorded([record, record])
     assert [one.label for one in twins] == [record.name] * 2
 
 

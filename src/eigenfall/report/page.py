@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from eigenfall.report import arms as read
-from eigenfall.report import exponents as numbers
-from eigenfall.report import pictures, recording, tables, words
+from eigenfall.report import exponents, pictures, recording, tables, words
 from eigenfall.report.arms import Arm
+from eigenfall.report.recorded import Recorded, recorded
 from eigenfall.types import Record
 
 _IDENTITY = ("arm", "seed", "hash", "name")
@@ -51,7 +51,7 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
     every = read.arms(records)
     of_models = [record for record in records if "recording" not in record.run]
     found = read.arms(of_models) if of_models else ()
-    recorded = numbers.recorded([record for record in records if "recording" in record.run])
+    sessions = recorded([record for record in records if "recording" in record.run])
     here = resources.files("eigenfall.report")
     environment = Environment(
         autoescape=True,
@@ -65,16 +65,16 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
     return environment.get_template("template.html").render(
         style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),
         title=title,
-        understood=recording.understood(recorded),
-        question=words.question(found) if found else recording.question(recorded),
-        answer=_answer(found, recorded),
+        understood=recording.understood(sessions),
+        question=words.question(found) if found else recording.question(sessions),
+        answer=_answer(found, sessions),
         models=bool(found),
-        recorded=bool(recorded),
-        exponents=numbers.exponents(recorded),
-        exponents_reading=numbers.reading(recorded),
-        targets=numbers.targets(recorded),
-        dimensions=numbers.dimensions(recorded),
-        sections=recording.sections(recorded),
+        recorded=bool(sessions),
+        exponents=exponents.exponents(sessions),
+        exponents_reading=exponents.reading(sessions),
+        targets=exponents.targets(sessions),
+        dimensions=exponents.dimensions(sessions),
+        sections=recording.sections(sessions),
         summary=tables.summary(found),
         bold=len(found) > 1,
         reading=_reading(found) if found else [],
@@ -85,7 +85,7 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
         budgets=tables.budgets(found),
         losses=tables.losses(found),
         checks=tables.checks(found),
-        doubts=[*recording.doubts(recorded), *words.doubts(found)],
+        doubts=[*recording.doubts(sessions), *words.doubts(found)],
         training=pictures.training(found),
         settings=_settings(every),
         versions=_versions(every),
@@ -95,10 +95,10 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
     )
 
 
-def _answer(found: Sequence[Arm], recorded: Sequence[numbers.Recorded]) -> str:
+def _answer(found: Sequence[Arm], sessions: Sequence[Recorded]) -> str:
     """What recordings say, then what models say."""
-    told = [words.answer(found)] if found or not recorded else []
-    return " ".join([f"{words.kept_together(numbers.answer(recorded))}."] * bool(recorded) + told)
+    told = [words.answer(found)] if found or not sessions else []
+    return " ".join([f"{words.kept_together(exponents.answer(sessions))}."] * bool(sessions) + told)
 
 
 def guess(found: Sequence[Arm]) -> float | None:
