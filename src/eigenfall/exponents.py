@@ -25,7 +25,7 @@ from eigenfall.fits.stretched import Stretched
 from eigenfall.intervals import Halves, halving, with_interval
 from eigenfall.plans import Plan, Splitting
 from eigenfall.population import Population, population_of
-from eigenfall.recorded import Recorded, recording
+from eigenfall.recorded import Recorded, groups_for, recording
 from eigenfall.rivals import scoring
 from eigenfall.rows import of_diagnostics, of_dimension, of_exponent, of_reliability
 from eigenfall.simulated import redrawn, simulating
@@ -105,7 +105,7 @@ def measuring_responses(responses: Responses, plan: Plan, kept: Pieces | None = 
     kept = kept or {}
     ready = _ready(responses, plan.split)
     _need_fits(plan)
-    yield Stage(f"{grams.route(ready, plan.precision, plan.memory)}", 0, 0)
+    yield Stage("reading", 0, 0, said=_understood(ready, plan))
     reading, estimating, besides = seeds(seeded(plan.seed), 3)
     work = recording(ready, seeded(reading), plan.precision, plan.memory, kept_under("gram", kept))
     recorded = yield from under("gram", work)
@@ -136,6 +136,14 @@ def _ready(responses: Responses, split: Splitting) -> Responses:
     shape = responses.shape
     several = (len(repeats.presence(responses)) if shape is None else shape[0]) > 1
     return repeats.two(responses, split) if several and split != "none" else repeats.complete(responses)
+
+
+def _understood(ready: Responses, plan: Plan) -> str:
+    """How the recording was read, and what its second moments will hold; before anything long begins."""
+    size = grams.size_of(ready)
+    count = groups_for(size, plan.memory)
+    way = grams.route(ready, plan.precision, plan.memory, max(1, count), "stimuli" if count else None)
+    return "\n".join(filter(None, [ready.understood, f"Estimated from {way}."]))
 
 
 def _usual(count: int) -> tuple[Any, ...]:

@@ -79,6 +79,7 @@ class Event:
         record: the finished record's folder.
         error: why the run failed, one sentence.
         again: whether the record was there already.
+        said: what a reader must know now; it stays on the screen.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Event:
     record: Path | None = None
     error: str = ""
     again: bool = False
+    said: str = ""
 
 
 Running = Generator[Event, None, None]
@@ -245,7 +247,7 @@ def _relayed(run: Run, stages: Generator[Stage, None, Measurement]) -> Generator
             stage = next(stages)
         except StopIteration as finished:
             return finished.value
-        yield Event(name_of(run), stage.what, stage.done, stage.total)
+        yield Event(name_of(run), stage.what, stage.done, stage.total, said=stage.said)
 
 
 def _keeping(

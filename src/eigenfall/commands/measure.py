@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
+from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Recording, RecordingFlags
 from eigenfall.commands.subjects import run_of
+from eigenfall.commands.summary import command_line
 from eigenfall.commands.train import finish
+from eigenfall.records import load
+from eigenfall.report.page import write
 
 
 def measure(
@@ -47,4 +51,8 @@ def measure(
     run = run_of(subject, data, weights, trusted, recording.axes)
     plan = recording.plan(measuring.plan(seed))
     run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli=stimuli, device=device)
-    finish([run], output, 1, json, f"Measured {run.arm}")
+    (folder,) = finish([run], output, 1, json, f"Measured {run.arm}")
+    if run.recording is not None:
+        found = load(folder)
+        page = write([found], output / f"{found.name}.html", f"The spectrum of {run.arm}", command_line())
+        screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)

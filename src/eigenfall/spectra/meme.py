@@ -36,7 +36,7 @@ from eigenfall.stages import Working, consumed, kept_under, seeded, seeds, under
 from eigenfall.subsets import of_stimuli
 from eigenfall.types import Gram, Moments, Responses, Stage
 
-MODEL_STIMULI = 300
+MODEL_STIMULI = 200
 MODEL_PAIRINGS = 4
 AT_ONCE = 10
 ALPHAS = 0.05, momentfits.STEEPEST / 2
