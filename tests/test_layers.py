@@ -20,7 +20,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
     ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
-    ("population", "presentations", "slopes"),
+    ("cluster", "population", "presentations", "slopes"),
     ("assemblies", "stored"),
     # 1: the kinds of part
     KINDS,
@@ -28,7 +28,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("parts",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
-    ("presets", "rivals"),
+    ("pipeline", "presets", "rivals"),
     ("measurement", "comparison"),
     ("runs",),
     # 4, 5, 6, 7
