@@ -1,5 +1,6 @@
 """Streams that another process can read: what a worker unpickles must be importable there."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +46,19 @@ class Unreadable(Cut):
     def __getitem__(self, index: int) -> torch.Tensor:
         if index == 2:
             raise self.error
+        return super().__getitem__(index)
+
+
+@dataclass(frozen=True, eq=False)
+class Deadly(Cut):
+    """A piece that takes the process which asks for it down, the first time."""
+
+    once: Any = None
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        if index == 2 and not self.once.exists():
+            self.once.touch()
+            os._exit(1)
         return super().__getitem__(index)
 
 

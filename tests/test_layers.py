@@ -14,7 +14,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("check",),
     ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
     ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
-    ("events", "gaps", "hdf5files", "mat5files"),
+    ("clients", "events", "gaps", "hdf5files", "mat5files"),
     ("mat73files", "nwbtables", "pieces"),
     ("matfiles",),
     ("downloads", "excess", "types"),

@@ -18,8 +18,7 @@ Sums: Chan, Golub & LeVeque 1983, doi:10.1080/00031305.1983.10483115 (`linalg.py
 import math
 import pickle
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,7 @@ import torch
 from torch import Tensor
 
 from eigenfall.check import given, need
-from eigenfall.extras import imported
+from eigenfall.clients import connected, fetched, pickled
 from eigenfall.grams.readings import finished, need_stimuli, resumed
 from eigenfall.grams.routes import Side
 from eigenfall.grams.sums import OverStimuli, OverUnits, need_finite
@@ -43,9 +42,6 @@ GROUPS = 4
 
 AHEAD = 2
 """How many groups of runs are under way at once."""
-
-SENT = 10_000_000
-"""How many bytes may be sent with each run."""
 
 
 def gram(
@@ -101,8 +97,10 @@ def gramming(
         remedy="Let `chunks` return a sequence that makes a piece when it is asked for one.",
     )
     assert isinstance(pieces, Sequence)
-    with _connected(address, timeout) as client:
-        work = _Work(_pickled(responses), responses.chunked_over, precision, responses.name)
+    with connected(address, timeout) as client:
+        work = _Work(
+            pickled(responses.chunks, f"chunks of {responses.name}"), responses.chunked_over, precision, responses.name
+        )
         sums = yield from _added(client, work, len(pieces), kept or {})
     return finished(sums, responses.shape, responses.name)[0]
 
@@ -183,57 +181,7 @@ def _joined(first: Mapping[str, Tensor], second: Mapping[str, Tensor], precision
     return sums.made()
 
 
-# ---------------------------------------------------------------------------------- a caller
-
-
-@contextmanager
-def _connected(address: Any, timeout: float) -> Iterator[Any]:
-    """A client of the cluster, with a worker at least; closed afterwards if it was opened here."""
-    distributed = imported("distributed", "cluster", "a Dask cluster")
-    if not isinstance(address, distributed.Client):
-        try:
-            opened = distributed.Client(address, timeout=timeout, set_as_default=False)
-        except Exception as reason:
-            raise ValueError(
-                f"Expected a Dask scheduler at {address!r}, got {_told(reason)}. Start one with `dask scheduler`, or "
-                "mend the address, such as tcp://node1:8786."
-            ) from reason
-        with closing(opened), _connected(opened, timeout) as client:
-            yield client
-        return
-    need(
-        not address.asynchronous,
-        expected="a client that waits for its results",
-        got="an asynchronous one",
-        remedy="Give the scheduler's address.",
-    )
-    try:
-        address.wait_for_workers(1, timeout=timeout)
-    except TimeoutError as reason:
-        raise ValueError(
-            f"Expected workers at {address.scheduler.address}, got none within {timeout:g} s. "
-            f"Start some: dask worker {address.scheduler.address}"
-        ) from reason
-    yield address
-
-
-def _pickled(responses: Responses) -> bytes:
-    """The function that returns the pieces, as it is sent."""
-    cloudpickle = imported("cloudpickle", "cluster", "a Dask cluster")
-    remedy = "Let `chunks` be a function or a class that opens its file when a piece is asked for."
-    try:
-        found = cloudpickle.dumps(responses.chunks)
-    except Exception as reason:
-        raise ValueError(
-            f"Expected chunks of {responses.name} that can be sent to workers, got {_told(reason)}. {remedy}"
-        ) from reason
-    need(
-        len(found) <= SENT,
-        expected=f"chunks of {responses.name} that say where to read",
-        got=f"{len(found) / 1e6:.3g} MB to send with each run of pieces",
-        remedy=remedy,
-    )
-    return found
+# ------------------------------------------------------------------------------- the caller
 
 
 def _added(client: Any, work: _Work, count: int, kept: Mapping[str, Tensor]) -> Working[OverStimuli | OverUnits | None]:
@@ -248,8 +196,10 @@ def _added(client: Any, work: _Work, count: int, kept: Mapping[str, Tensor]) -> 
                 groups.append((start, stop, sums))
                 start = stop
                 del sums
-            made = _fetched(*groups[0], work.name)
-            stop = groups.popleft()[1]  # and with it the last reference to what workers hold
+            first, stop, sums = groups[0]
+            made = fetched(sums, f"read pieces {first} to {stop - 1} of {work.name}")
+            groups.popleft()
+            del sums  # the last reference to what workers hold
             if total is None:
                 total = resumed(made, work.precision)
             else:
@@ -264,7 +214,7 @@ def _added(client: Any, work: _Work, count: int, kept: Mapping[str, Tensor]) -> 
 
 def _group(client: Any, work: _Work, start: int, count: int) -> tuple[int, Any]:
     """A run of pieces for each thread, added up pair by pair: where it ends, and its sums to come."""
-    threads = sum(client.nthreads().values())
+    threads = max(1, sum(client.nthreads().values()))
     run = max(1, min(RUN, math.ceil(count / (GROUPS * threads))))
     stop = min(count, start + run * threads)
     level = [
@@ -276,22 +226,3 @@ def _group(client: Any, work: _Work, start: int, count: int) -> tuple[int, Any]:
             client.submit(_joined, *pair, work.precision, pure=False) if len(pair) == 2 else pair[0] for pair in pairs
         ]
     return stop, level[0]
-
-
-def _fetched(start: int, stop: int, sums: Any, name: str) -> dict[str, Tensor]:
-    """The sums of a group; what a worker refuses is refused here, and what it fails at too."""
-    try:
-        return sums.result()
-    except Exception as reason:
-        if isinstance(reason, ValueError) and str(reason).startswith("Expected "):
-            raise
-        raise ValueError(
-            f"Expected workers to read pieces {start} to {stop - 1} of {name}, got {_told(reason)}. See that they have "
-            "eigenfall, what their pieces need, and enough memory, and see its files under the same path."
-        ) from reason
-
-
-def _told(reason: Exception) -> str:
-    """What went wrong, in a line."""
-    first = (str(reason).splitlines() or [""])[0].rstrip(".")
-    return f"{type(reason).__name__}: {first}" if first else type(reason).__name__

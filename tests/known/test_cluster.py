@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from chunks import Cut, Late, Uneven, Unreadable
+from chunks import Cut, Deadly, Late, Uneven, Unreadable
 from exact import refusal, seeded
 from torch.testing import assert_close
 
@@ -322,8 +322,8 @@ def bad(place, value):
             "constant input.",
         ),
         (
-            Responses(chunks=Cut(drawn()[0], 4, 1), chunked_over="units", size=(1, 20, 90), name="session"),
-            "Expected responses as (repeats, stimuli, units), got shape (20, 4) in piece 0 of session. For one repeat, "
+            Responses(chunks=Cut(drawn()[0], 90, 1), chunked_over="units", size=(1, 20, 90), name="session"),
+            "Expected responses as (repeats, stimuli, units), got shape (20, 90) in piece 0 of session. For one repeat, "
             "add a first axis of length 1.",
         ),
     ],
@@ -338,3 +338,13 @@ def test_a_stream_without_pieces_is_refused(workers):
         "Expected at least two stimuli and one unit in session, got 0 × 0. A covariance needs differences between "
         "stimuli."
     )
+
+
+# ------------------------------------------------------------------------------ last of all
+
+
+def test_a_worker_that_dies_costs_its_run_only(workers, tmp_path):
+    values = drawn()
+    found = cluster.gram(cut(values, made=Deadly, once=tmp_path / "died"), workers)
+    assert (tmp_path / "died").exists()
+    near(found, grams.gram(Responses(values=values, name="session")))
