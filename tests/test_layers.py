@@ -20,15 +20,16 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
     ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
-    ("cluster", "population", "presentations", "slopes"),
+    ("cluster", "population", "presentations", "recorded", "slopes"),
     ("assemblies", "stored"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
-    ("parts",),
+    ("parts", "plans"),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
-    ("pipeline", "presets", "rivals"),
+    ("coverage", "pipeline", "presets", "rivals", "subsampling"),
+    ("exponents",),
     ("measurement", "comparison"),
     ("runs",),
     # 4, 5, 6, 7

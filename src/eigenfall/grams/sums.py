@@ -34,7 +34,7 @@ class OverStimuli:
         self.labels, self.units = labels, 0
         rows = self.repeats * self.stimuli
         self.matrices = torch.zeros(groups, rows, rows, dtype=torch.float64, device=piece.device)
-        self.across = torch.zeros(self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
+        self.across = torch.zeros(groups, self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
         self.energies: list[Tensor] = []
 
     @property
@@ -54,17 +54,20 @@ class OverStimuli:
                 need_finite(block, name, 0, self.units)
             columns = (columns - means.to(exact)).to(kind)
             self.energies.append(_energies(columns, self.repeats, means))
-            self.across += columns.sum(1, dtype=torch.float64).view_as(self.across)
             self._multiply(columns)
             self.units += block.shape[2]
 
     def _multiply(self, columns: Float[Tensor, "rows units"]) -> None:
         if self.labels is None:
-            add_products(self.matrices[0], columns.T, self.precision)
+            self._multiply_into(0, columns)
             return
         here = self.labels[self.units : self.units + columns.shape[1]].to(columns.device)
         for group in here.unique().tolist():
-            add_products(self.matrices[group], columns[:, here == group].T, self.precision)
+            self._multiply_into(group, columns[:, here == group])
+
+    def _multiply_into(self, group: int, columns: Float[Tensor, "rows units"]) -> None:
+        add_products(self.matrices[group], columns.T, self.precision)
+        self.across[group] += columns.sum(1, dtype=torch.float64).view_as(self.across[group])
 
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on."""
@@ -73,7 +76,7 @@ class OverStimuli:
     @staticmethod
     def resumed(kept: Mapping[str, Tensor], precision: Precision, labels: Tensor | None) -> "OverStimuli":
         """The sums as they were when these were made."""
-        sums = OverStimuli(kept["across"][:, :, None], precision, labels, 0)
+        sums = OverStimuli(kept["across"][0, :, :, None], precision, labels, 0)
         sums.matrices, sums.across = kept["matrices"].clone(), kept["across"].clone()
         sums.energies, sums.units = [kept["energies"]], kept["energies"].shape[1]
         return sums
@@ -99,7 +102,7 @@ class OverStimuli:
                     int((mine[1] > 0).sum()),
                     self.repeats,
                     name=name,
-                    across=self.across if self.labels is None else None,
+                    across=self.across[group],
                     per_unit=mine,
                     dropped=dropped(mine),
                 )
