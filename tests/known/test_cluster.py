@@ -323,8 +323,8 @@ def bad(place, value):
         ),
         (
             Responses(chunks=Cut(drawn()[0], 90, 1), chunked_over="units", size=(1, 20, 90), name="session"),
-            "Expected responses as (repeats, stimuli, units), got shape (20, 90) in piece 0 of session. For one repeat, "
-            "add a first axis of length 1.",
+            "Expected responses as (repeats, stimuli, units), got shape (20, 90) in piece 0 of session. For one "
+            "repeat, add a first axis of length 1.",
         ),
     ],
 )

@@ -83,7 +83,7 @@ class OverStimuli:
 
     def merge(self, made: Mapping[str, Tensor]) -> None:
         """Add what other sums made of the units that come next, from another process or machine."""
-        need_alike(self.size, made["across"][:, :, None], "units")
+        need_alike(self.size, made["across"][0, :, :, None], "units")
         self.matrices += made["matrices"]
         self.across += made["across"]
         self.energies.append(made["energies"])
