@@ -81,6 +81,14 @@ class OverStimuli:
         sums.energies, sums.units = [kept["energies"]], kept["energies"].shape[1]
         return sums
 
+    def merge(self, made: Mapping[str, Tensor]) -> None:
+        """Add what other sums made of the units that come next, from another process or machine."""
+        need_alike(self.size, made["across"][0, :, :, None], "units")
+        self.matrices += made["matrices"]
+        self.across += made["across"]
+        self.energies.append(made["energies"])
+        self.units += made["energies"].shape[1]
+
     def grams(self, name: str) -> tuple[Gram, ...]:
         """The Gram of each group of units; constant units are not counted."""
         energies, found = torch.cat(self.energies, 1), []
@@ -133,6 +141,11 @@ class OverUnits:
         found = OverUnits(mean.new_empty(repeats, 0, len(mean) // repeats), precision)
         found.sums.sums, found.sums.mean, found.sums.count = kept["sums"].clone(), mean.clone(), int(kept["count"])
         return found
+
+    def merge(self, made: Mapping[str, Tensor]) -> None:
+        """Add what other sums made of the stimuli that come next, from another process or machine."""
+        need_alike(self.size, made["mean"].view(int(made["repeats"]), 1, -1), "stimuli")
+        self.sums.merge(int(made["count"]), made["mean"], made["sums"])
 
     def grams(self, name: str) -> tuple[Gram, ...]:
         """The one Gram; constant units are left out of it."""
