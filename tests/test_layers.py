@@ -20,8 +20,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
     ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
-    ("cluster", "population", "presentations", "recorded", "slopes"),
-    ("assemblies", "stored"),
+    ("cluster", "population", "presentations", "slopes"),
+    ("assemblies", "recorded", "stored"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs

@@ -107,7 +107,8 @@ def measuring_responses(responses: Responses, plan: Plan, kept: Pieces | None = 
     _need_fits(plan)
     yield Stage("reading", 0, 0, said=_understood(ready, plan))
     reading, estimating, besides = seeds(seeded(plan.seed), 3)
-    work = recording(ready, seeded(reading), plan.precision, plan.memory, kept_under("gram", kept))
+    read = kept_under("gram", kept)
+    work = recording(ready, seeded(reading), plan.precision, plan.memory, read, plan.cluster)
     recorded = yield from under("gram", work)
     found: list[_Estimated] = []
     for key, estimator in _named(plan.spectra or _usual(recorded.size[0])).items():

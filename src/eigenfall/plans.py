@@ -30,6 +30,8 @@ class Plan:
         dimensions: parts of kind dimensions, of a recording; `None`: all that need no settings.
         precision: of a recording's second moments: float64, or mixed.
         memory: GB that a recording's second moments may take.
+        cluster: address of a Dask scheduler that finds a recording's second moments; empty: this machine. It changes
+            no number.
         smoothness: a part of kind smoothness.
         smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all.
         preset: bundle of attacks and checks, or "none".
@@ -52,6 +54,7 @@ class Plan:
     dimensions: tuple[Any, ...] | None = None
     precision: Precision = "float64"
     memory: float = MEMORY
+    cluster: str = ""
     smoothness: Any = field(default_factory=Frobenius)
     smoothness_inputs: int = 1000
     preset: str = "quick"

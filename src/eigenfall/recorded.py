@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from eigenfall import grams
+from eigenfall import cluster, grams
 from eigenfall.grams import MEMORY
 from eigenfall.linalg import VECTORS_LIMIT, Precision
 from eigenfall.stages import Working, seeded, seeds
@@ -92,6 +92,7 @@ def recording(
     precision: Precision = "float64",
     memory: float = MEMORY,
     kept: Mapping[str, Tensor] | None = None,
+    address: str = "",
 ) -> Working[Recorded]:
     """Read a recording once.
 
@@ -101,12 +102,16 @@ def recording(
         precision: of the products.
         memory: GB that the groups' second moments may take, and that may be held where chunks come the wrong way.
         kept: pieces of an earlier call that did not end.
+        address: of a Dask scheduler whose workers read instead; units are then one group.
 
     Raises:
-        ValueError: as `grams.gram`.
+        ValueError: as `grams.gram`, or `cluster.gram`.
     """
     size = grams.size_of(responses)
     count = groups_for(size, memory)
+    if address:
+        whole = yield from cluster.gramming(responses, address, precision, "stimuli", kept=kept)
+        return Recorded(responses, (size[0], size[1], whole.units), whole)
     if not count:
         return Recorded(responses, size)
     labels = _labels(size[2], count, seeded(*seeds(generator, 1)))

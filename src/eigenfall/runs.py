@@ -9,7 +9,7 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -103,6 +103,7 @@ def name_of(run: Run) -> str:
 def plan_settings(plan: Plan) -> dict[str, Any]:
     """A plan as plain values, parts in the grammar."""
     plain = asdict(replace(plan, spectra=(), fits=(), dimensions=(), smoothness=None))
+    del plain["cluster"]  # where second moments are found
     several = {name: getattr(plan, name) for name in ("spectra", "fits", "dimensions")}
     spelt = {name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()}
     return plain | spelt | {"smoothness": parts.spell(plan.smoothness)}
@@ -139,11 +140,17 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     dimensions = [found.method for found in measurement.dimensions.values()]
     some = (
         *(run.data, run.architecture, run.recording, *run.penalties, *plan.spectra, *plan.fits, *smoothness, *attacks),
-        *(parts.read("spectra", name) for name in sorted(estimators)),
-        *(parts.read("fits", name) for name in sorted(fits)),
-        *(parts.read("dimensions", text) for text in dimensions),
+        *_ours("spectra", estimators),
+        *_ours("fits", fits),
+        *_ours("dimensions", dimensions),
     )
     return tuple(part for part in some if part is not None)
+
+
+def _ours(kind: str, texts: Iterable[str]) -> list[Any]:
+    """Parts that a measurement names; somebody else's stand in the plan."""
+    known = parts.names(kind)
+    return [parts.read(kind, text) for text in sorted(texts) if text.partition(":")[0].partition("@")[0] in known]
 
 
 def device_for(name: str) -> torch.device:

@@ -83,6 +83,7 @@ class Recording:
         dimension: measure of dimension, see `eigenfall parts dimensions`; may be given several times. Without it: all.
         precision: of second moments, float64, or mixed: products in float32, sums in float64.
         memory: GB that second moments may take.
+        cluster: address of a Dask scheduler, such as tcp://node1:8786, whose workers find the second moments.
     """
 
     axes: str = ""
@@ -92,6 +93,7 @@ class Recording:
     dimension: Parts = ()
     precision: Literal["float64", "mixed"] = "float64"
     memory: float = MEMORY
+    cluster: str = ""
 
     def plan(self, plan: Plan) -> Plan:
         """The plan with these settings."""
@@ -103,6 +105,7 @@ class Recording:
             dimensions=read_all("dimensions", self.dimension) or None,
             precision=self.precision,
             memory=self.memory,
+            cluster=self.cluster,
         )
 
 

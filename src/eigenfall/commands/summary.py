@@ -78,6 +78,7 @@ def show(found: Sequence[Record], title: str, console: Console) -> None:
 def show_recording(record: Record, console: Console) -> None:
     """Print the exponents of a recording: of what, over which ranks, with which interval; then what must be known."""
     found = record.measurement
+    console.print(found.notices[0], markup=False, soft_wrap=True)
     sources = list(dict.fromkeys(source for beside in found.diagnostics.values() for source in beside.over))
     simulated = any(beside.bias for beside in found.diagnostics.values())
     columns = ["", "target", "fit", "ranks", "α", *(f"over {source}" for source in sources)]
