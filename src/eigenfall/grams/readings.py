@@ -159,6 +159,17 @@ class _Fold:
             return OverStimuli(piece, self.precision, self.labels, self.groups)
         return OverUnits(piece, self.precision)
 
+    def _fold_held(self) -> None:
+        """Fold the pieces that are held, which are never laid beside one another as a whole."""
+        along, across = (1, 2) if self.over == "stimuli" else (2, 1)
+        repeats = self.held[0].shape[0]
+        for block in zip(
+            *(piece.split(max(1, routes.BLOCK // max(1, repeats * self.seen)), across) for piece in self.held)
+        ):
+            part = torch.cat(block, along)
+            self.sums = self.sums or self._new(self.over, part)
+            self.sums.add(part, self.name)
+
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on; nothing while pieces are held."""
         return {} if self.sums is None else self.sums.made()
@@ -174,9 +185,7 @@ class _Fold:
     def grams(self, size: Size | None) -> tuple[Gram, ...]:
         """The Gram, or that of each group; refused if another number of stimuli or units came than was said."""
         if self.sums is None and self.held:
-            whole = torch.cat(self.held, 1 if self.over == "stimuli" else 2)
-            self.sums = self._new(self.over, whole)
-            self.sums.add(whole, self.name)
+            self._fold_held()
         found = (1, 0, 0) if self.sums is None else self.sums.size
         need_stimuli(found, self.name)
         need_same(size, found)
