@@ -169,6 +169,7 @@ class _Fold:
             part = torch.cat(block, along)
             self.sums = self.sums or self._new(self.over, part)
             self.sums.add(part, self.name)
+            del part
 
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on; nothing while pieces are held."""

@@ -129,8 +129,9 @@ class OverUnits:
     def add(self, piece: Float[Tensor, "repeats stimuli units"], name: str) -> None:
         """Add a chunk of stimuli; its tensor may be used again afterwards."""
         need_alike(self.size, piece, "stimuli")
-        if not bool(torch.isfinite(piece.sum(dtype=torch.float64))):
-            need_finite(piece, name, self.sums.count, 0)
+        for place, part in enumerate(piece.split(step := max(1, perunit.CACHED // max(1, piece[:, 0].numel())), dim=1)):
+            if not bool(torch.isfinite(part.sum(dtype=torch.float64))):
+                need_finite(part, name, self.sums.count + place * step, 0)
         self.sums.add(piece.transpose(0, 1).flatten(1) if len(piece) > 1 else piece[0])
 
     def made(self) -> dict[str, Tensor]:
