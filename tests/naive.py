@@ -286,6 +286,19 @@ def eigenmoments(first, second, order, count, units):
     return found
 
 
+def resampled_eigenmoments(first, second, order, count, units):
+    """Moments of one resampling of the stimuli, from the responses themselves: differences, product, whole powers."""
+    one = (first[order[0::2]] - first[order[1::2]]) / math.sqrt(2)
+    two = (second[order[0::2]] - second[order[1::2]]) / math.sqrt(2)
+    products, found = one @ two.T, []
+    for own in (products, products.T):
+        upper, powers = np.triu(own, 1), np.eye(len(own))
+        for p in range(1, count + 1):
+            found.append((powers * own.T).sum() / math.comb(len(own), p) / units)
+            powers = powers @ upper
+    return np.mean([found[:count], found[count:]], 0)
+
+
 # ------------------------------------------------------------------------------ dimensions
 
 

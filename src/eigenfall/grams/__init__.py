@@ -3,7 +3,7 @@
 from eigenfall.grams.algebra import added, among, averaged, centred_apart, less_stimulus_means, reliability
 from eigenfall.grams.readings import gram, gramming
 from eigenfall.grams.routes import MEMORY, Route, route, size_of
-from eigenfall.grams.sketch import RANK, Sketch, lost, said_of_sketch, sketched, sketching
+from eigenfall.grams.sketch import RANK, Sketch, bias_of_sketch, lost, said_of_sketch, sketched, sketching
 from eigenfall.grams.swaps import swapped, swapped_over_units
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "added",
     "among",
     "averaged",
+    "bias_of_sketch",
     "centred_apart",
     "gram",
     "gramming",

@@ -4,15 +4,17 @@ Part of the axis is held while the rest is read against it; each part meets itse
 every pair meets once. With m GB, responses of r GB are read 1 + r/m times.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.grams import perunit, routes
 from eigenfall.grams.routes import Route
-from eigenfall.grams.sums import ROUNDING, dropped, need_finite, need_same
-from eigenfall.linalg import Precision
+from eigenfall.grams.sums import need_finite, need_same
+from eigenfall.linalg import PANEL, Precision
 from eigenfall.stages import Working
 from eigenfall.types import Gram, Responses, Stage
 
@@ -40,22 +42,23 @@ def crossing(
     matrix, means, across, energies = (sums[name] for name in ("matrix", "means", "across", "energies"))
     for number in range(int(sums.get("at", torch.tensor(0))), len(starts)):
         start, end = starts[number], min(starts[number] + count, along)
-        whole: Tensor | None = None
-        held: list[Tensor] = []
+        whole = means.new_empty(repeats, end - start, rest)
+        met = False
         for place, piece in _placed(responses, way):
             last = place + piece.shape[1]
             here = piece[:, max(0, start - place) : max(0, end - place)]
-            if whole is None and here.shape[1]:
-                held.append(_centred(here, way, means))
-            if whole is None and last >= end:
-                whole = torch.cat(held, 1)
+            if not met and here.shape[1]:
+                at = max(place, start) - start
+                _centre(whole[:, at : at + here.shape[1]], here, way, means)
+            if not met and last >= end:
+                met = True
                 _meet(matrix, whole, whole, (start, start), precision)
             later = piece[:, max(0, end - place) :]
-            if whole is not None and later.shape[1]:
-                _meet(matrix, whole, _centred(later, way, means), (start, max(place, end)), precision)
-        assert whole is not None
-        across[:, start:end] = whole.sum(2) if way.side == "stimuli" else 0
-        _add_energies(energies, whole, way, start)
+            if met and later.shape[1]:
+                centred = whole.new_empty(later.shape)
+                _centre(centred, later, way, means)
+                _meet(matrix, whole, centred, (start, max(place, end)), precision)
+        _describe(whole, way, start, across, energies)
         yield Stage("second moments", number + 1, len(starts), {**sums, "at": torch.tensor(number + 1)})
     return _gram(responses.name, way, matrix, means, across, energies)
 
@@ -94,40 +97,58 @@ def _placed(responses: Responses, way: Route) -> Iterator[tuple[int, Tensor]]:
         place += turned.shape[1]
 
 
-def _centred(piece: Tensor, way: Route, means: Float64[Tensor, "repeats units"]) -> Tensor:
-    """`(repeats, along, rest)` less each unit's mean over all stimuli and repeats."""
-    piece = piece.double()
-    return piece - means.mean(0) if way.side == "stimuli" else piece - piece.mean((0, 2))[None, :, None]
+def _centre(into: Tensor, piece: Tensor, way: Route, means: Float64[Tensor, "repeats units"]) -> None:
+    """Write `(repeats, along, rest)` less each unit's mean over all stimuli and repeats."""
+    step = max(1, perunit.CACHED // max(1, len(piece) * piece.shape[2]))
+    for part, found in zip(piece.split(step, 1), into.split(step, 1)):
+        found.copy_(part)
+        found -= means.mean(0) if way.side == "stimuli" else found.mean((0, 2))[None, :, None]
 
 
 def _meet(matrix: Tensor, first: Tensor, second: Tensor, at: tuple[int, int], precision: Precision) -> None:
     """Write the products of two parts, and their mirror image, into `(repeats, along, repeats, along)`."""
     kind = torch.float32 if precision == "mixed" else torch.float64
-    across = second.flatten(0, 1).to(kind).T
+    step = max(1, routes.BLOCK // (len(first) * (first.shape[1] + second.shape[1])))
     rows, columns = slice(at[0], at[0] + first.shape[1]), slice(at[1], at[1] + second.shape[1])
-    for repeat, part in enumerate(first):
-        products = (part.to(kind) @ across).double().unflatten(1, (len(second), -1))
-        matrix[repeat, rows, :, columns] = products
-        matrix[:, columns, repeat, rows] = products.permute(1, 2, 0)
+    matrix[:, rows, :, columns] = 0
+    for one, other in zip(first.split(step, 2), second.split(step, 2)):
+        one, other = one.to(kind), other.to(kind)
+        for t, u in itertools.product(range(len(first)), range(len(second))):
+            for place in range(0, first.shape[1], PANEL):
+                into = matrix[t, rows, u, columns][place : place + PANEL]
+                left, right = one[t, place : place + PANEL], other[u].T
+                if precision == "mixed":
+                    into += left @ right
+                else:
+                    into.addmm_(left, right)
+    for t, u in itertools.product(range(len(first)), range(len(second))):
+        if first is not second:
+            matrix[u, columns, t, rows] = matrix[t, rows, u, columns].T
 
 
-def _add_energies(energies: Float64[Tensor, "2 units"], whole: Tensor, way: Route, start: int) -> None:
-    """Mean over pairs of repeats of Σₛ xₜxᵤ and mean over repeats of Σₛ xₜ², of the stimuli or units that are held."""
-    repeats, axis = len(whole), 1 if way.side == "stimuli" else 2
-    squares = whole.square().sum((0, axis))
-    pairs = whole.sum(0).square().sum(axis - 1) - squares
-    here = slice(None) if way.side == "stimuli" else slice(start, start + whole.shape[1])
-    energies[0, here] += pairs / (repeats * (repeats - 1)) if repeats > 1 else torch.nan
-    energies[1, here] += squares / repeats
+def _describe(whole: Tensor, way: Route, start: int, across: Tensor, energies: Tensor) -> None:
+    """Sums over units of the stimuli that are held; energies of their units, as shares of those of all stimuli."""
+    end = start + whole.shape[1]
+    by_stimuli = whole if way.side == "stimuli" else whole.transpose(1, 2)
+    found = perunit.Energies(whole, by_stimuli.shape[2])
+    for part in by_stimuli.split(max(1, perunit.CACHED // (len(whole) * by_stimuli.shape[2])), 1):
+        found.add(part)
+    if way.side == "stimuli":
+        across[:, start:end] = whole.sum(2)
+        energies += found.each(len(whole))
+    else:
+        energies[:, start:end] = found.each(len(whole))
 
 
 def _gram(name: str, way: Route, matrix: Tensor, means: Tensor, across: Tensor, energies: Tensor) -> Gram:
     repeats, stimuli, _ = way.size
-    flat = matrix.flatten(2).flatten(0, 1)
-    varies = energies[1] > stimuli * (ROUNDING * means.mean(0)).square()
-    energies = torch.where(varies, energies, 0)
-    found = {"repeats": repeats, "name": name, "per_unit": energies, "dropped": dropped(energies)}
+    flat, centre = matrix.flatten(2).flatten(0, 1), means.mean(0)
+    energies = perunit.varying(energies, centre, stimuli)
+    varies = energies[1] > 0
+    found = {"repeats": repeats, "name": name, "per_unit": energies, "dropped": perunit.dropped(energies)}
     if way.side == "stimuli":
         return Gram(flat, "stimuli", stimuli, int(varies.sum()), across=across, **found)
-    every = varies.repeat(repeats)
-    return Gram(flat[every][:, every], "units", stimuli, int(varies.sum()), means=means[:, varies], **found)
+    if not bool(varies.all()):
+        every = varies.repeat(repeats)
+        flat = perunit.among_rows(flat, every)
+    return Gram(flat, "units", stimuli, int(varies.sum()), means=means[:, varies], **found)

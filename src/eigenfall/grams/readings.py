@@ -159,6 +159,18 @@ class _Fold:
             return OverStimuli(piece, self.precision, self.labels, self.groups)
         return OverUnits(piece, self.precision)
 
+    def _fold_held(self) -> None:
+        """Fold the pieces that are held, which are never laid beside one another as a whole."""
+        along, across = (1, 2) if self.over == "stimuli" else (2, 1)
+        repeats = self.held[0].shape[0]
+        for block in zip(
+            *(piece.split(max(1, routes.BLOCK // max(1, repeats * self.seen)), across) for piece in self.held)
+        ):
+            part = torch.cat(block, along)
+            self.sums = self.sums or self._new(self.over, part)
+            self.sums.add(part, self.name)
+            del part
+
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on; nothing while pieces are held."""
         return {} if self.sums is None else self.sums.made()
@@ -171,9 +183,7 @@ class _Fold:
     def grams(self, size: Size | None) -> tuple[Gram, ...]:
         """The Gram, or that of each group, of all pieces, those that are held among them."""
         if self.sums is None and self.held:
-            whole = torch.cat(self.held, 1 if self.over == "stimuli" else 2)
-            self.sums = self._new(self.over, whole)
-            self.sums.add(whole, self.name)
+            self._fold_held()
         return finished(self.sums, size, self.name)
 
 

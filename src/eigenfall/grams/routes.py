@@ -15,6 +15,9 @@ MEMORY = 2.0
 BLOCK = 2**23
 """How many values of a chunk are multiplied at once: 64 MB in float64."""
 
+OVERHEAD, OF_A_UNIT = 0.1, 80e-9
+"""GB that the libraries' own buffers take, and that what is known of one unit does while the tensor of it grows."""
+
 Side = Literal["units", "stimuli"]
 Size = tuple[int, int, int]
 
@@ -89,12 +92,14 @@ def route(
     repeats, stimuli, units = size = size_of(responses)
     side = side or ("units" if units < stimuli else "stimuli")
     rows = repeats * (stimuli if side == "stimuli" else units)
-    held = 8e-9 * rows**2 * groups + 4 * (4e-9 if precision == "mixed" else 8e-9) * max(BLOCK, rows)
+    copies = groups if side == "stimuli" else 2  # over units, the mean of each repeat is put into a copy at the end
+    held = OVERHEAD + 8e-9 * copies * rows**2 + OF_A_UNIT * units
+    held += (2 if groups == 1 else 3) * (4e-9 if precision == "mixed" else 8e-9) * max(BLOCK, rows)
     if responses.chunks is None:
         return Route(size, side, 1, held)
     whole = 8e-9 * math.prod(size)
     held += 2 * whole / (length(responses.chunks()) or 20)
     if responses.chunked_over != side:
         return Route(size, side, 1, held)
-    parts = max(1, math.ceil(whole / memory))
-    return Route(size, side, 1 if parts == 1 else 1 + parts, held + min(whole, memory))
+    parts, turned = max(1, math.ceil(whole / memory)), 8e-9 * max(BLOCK, rows)
+    return Route(size, side, 1 if parts == 1 else 1 + parts, held + min(whole, memory) + turned)

@@ -1,6 +1,5 @@
 """Second moments that add up over chunks, on either side. All sums are float64; products too, unless "mixed"."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -8,19 +7,19 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from eigenfall.check import need
-from eigenfall.grams import routes
+from eigenfall.grams import perunit, routes
 from eigenfall.linalg import Precision, UnitSide, add_products, mirrored
 from eigenfall.types import Gram
 
 HELD_BY_FLOAT32 = (torch.float32, torch.float16, torch.bfloat16, torch.uint8, torch.int8, torch.int16)
 """Types whose values float32 holds; others are centred in float64 before products are float32."""
 
-ROUNDING = 2.0**-49
-"""A unit whose root mean square is no larger than this share of its mean is constant."""
-
 
 class OverStimuli:
-    """Sums over units that come in chunks: G on the stimulus side, one for each group of units."""
+    """Sums over units that come in chunks: G on the stimulus side, one for each group of units.
+
+    A block is centred into a room that the next one uses again.
+    """
 
     def __init__(
         self,
@@ -35,7 +34,8 @@ class OverStimuli:
         rows = self.repeats * self.stimuli
         self.matrices = torch.zeros(groups, rows, rows, dtype=torch.float64, device=piece.device)
         self.across = torch.zeros(groups, self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
-        self.energies: list[Tensor] = []
+        self.energies = perunit.Growing(self.across.new_empty(2, 0))
+        self.room = torch.empty(0, dtype=torch.float32 if precision == "mixed" else torch.float64, device=piece.device)
 
     @property
     def size(self) -> routes.Size:
@@ -45,40 +45,55 @@ class OverStimuli:
     def add(self, piece: Float[Tensor, "repeats stimuli units"], name: str) -> None:
         """Add a chunk of units; its tensor may be used again afterwards."""
         need_alike(self.size, piece, "units")
-        kind = torch.float32 if self.precision == "mixed" else torch.float64
-        for block in piece.split(max(1, routes.BLOCK // (self.repeats * self.stimuli)), dim=2):
-            exact = kind if block.dtype in HELD_BY_FLOAT32 else torch.float64
-            columns = block.flatten(0, 1).to(exact)
-            means = columns.mean(0, dtype=torch.float64)
+        for block in piece.split(max(1, routes.BLOCK // max(1, self.repeats * self.stimuli)), dim=2):
+            step = max(1, perunit.CACHED // max(1, self.repeats * block.shape[2]))
+            means = self.across.new_zeros(block.shape[2])
+            for part in block.split(step, dim=1):
+                means += part.sum((0, 1), dtype=torch.float64)
+            means /= self.repeats * self.stimuli
             if not bool(torch.isfinite(means.sum())):
                 need_finite(block, name, 0, self.units)
-            columns = (columns - means.to(exact)).to(kind)
-            self.energies.append(_energies(columns, self.repeats, means))
+            columns = self._centred(block, means, step)
             self._multiply(columns)
             self.units += block.shape[2]
 
+    def _centred(
+        self, block: Float[Tensor, "repeats stimuli units"], means: Float64[Tensor, " units"], step: int
+    ) -> Float[Tensor, "rows units"]:
+        """The block's units less their means, a few stimuli at a time; their energies and sums over units."""
+        exact = self.room.dtype if block.dtype in HELD_BY_FLOAT32 else torch.float64
+        if self.room.numel() < block.numel():
+            self.room = self.room.new_empty(block.numel())
+        columns = self.room[: block.numel()].view(block.shape)
+        energies = perunit.Energies(columns, block.shape[2])
+        for part, into, along in zip(*(whole.split(step, dim=1) for whole in (block, columns, self.across[0]))):
+            into.copy_(part.to(exact) - means.to(exact))
+            if self.labels is None:
+                along += into.sum(2, dtype=torch.float64)
+            energies.add(into)
+        self.energies.add(perunit.varying(energies.each(self.repeats), means, self.stimuli))
+        return columns.flatten(0, 1)
+
     def _multiply(self, columns: Float[Tensor, "rows units"]) -> None:
         if self.labels is None:
-            self._multiply_into(0, columns)
+            add_products(self.matrices[0], columns.T, self.precision)
             return
         here = self.labels[self.units : self.units + columns.shape[1]].to(columns.device)
         for group in here.unique().tolist():
-            self._multiply_into(group, columns[:, here == group])
-
-    def _multiply_into(self, group: int, columns: Float[Tensor, "rows units"]) -> None:
-        add_products(self.matrices[group], columns.T, self.precision)
-        self.across[group] += columns.sum(1, dtype=torch.float64).view_as(self.across[group])
+            mine = columns[:, here == group]
+            add_products(self.matrices[group], mine.T, self.precision)
+            self.across[group] += mine.sum(1, dtype=torch.float64).view_as(self.across[group])
 
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on."""
-        return {"matrices": self.matrices, "across": self.across, "energies": torch.cat(self.energies, 1)}
+        return {"matrices": self.matrices, "across": self.across, "energies": self.energies.columns.clone()}
 
     @staticmethod
     def resumed(kept: Mapping[str, Tensor], precision: Precision, labels: Tensor | None) -> "OverStimuli":
         """The sums as they were when these were made."""
         sums = OverStimuli(kept["across"][0, :, :, None], precision, labels, 0)
         sums.matrices, sums.across = kept["matrices"].clone(), kept["across"].clone()
-        sums.energies, sums.units = [kept["energies"]], kept["energies"].shape[1]
+        sums.energies, sums.units = perunit.Growing(kept["energies"]), kept["energies"].shape[1]
         return sums
 
     def merge(self, made: Mapping[str, Tensor]) -> None:
@@ -86,12 +101,12 @@ class OverStimuli:
         need_alike(self.size, made["across"][0, :, :, None], "units")
         self.matrices += made["matrices"]
         self.across += made["across"]
-        self.energies.append(made["energies"])
+        self.energies.add(made["energies"])
         self.units += made["energies"].shape[1]
 
     def grams(self, name: str) -> tuple[Gram, ...]:
         """The Gram of each group of units; constant units are not counted."""
-        energies, found = torch.cat(self.energies, 1), []
+        energies, found = self.energies.columns.clone(), []
         for group, matrix in enumerate(self.matrices):
             mine = energies if self.labels is None else energies[:, self.labels == group]
             found.append(
@@ -104,7 +119,7 @@ class OverStimuli:
                     name=name,
                     across=self.across[group],
                     per_unit=mine,
-                    dropped=dropped(mine),
+                    dropped=perunit.dropped(mine),
                 )
             )
         return tuple(found)
@@ -125,8 +140,9 @@ class OverUnits:
     def add(self, piece: Float[Tensor, "repeats stimuli units"], name: str) -> None:
         """Add a chunk of stimuli; its tensor may be used again afterwards."""
         need_alike(self.size, piece, "stimuli")
-        if not bool(torch.isfinite(piece.sum(dtype=torch.float64))):
-            need_finite(piece, name, self.sums.count, 0)
+        for place, part in enumerate(piece.split(step := max(1, perunit.CACHED // max(1, piece[:, 0].numel())), dim=1)):
+            if not bool(torch.isfinite(part.sum(dtype=torch.float64))):
+                need_finite(part, name, self.sums.count + place * step, 0)
         self.sums.add(piece.transpose(0, 1).flatten(1) if len(piece) > 1 else piece[0])
 
     def made(self) -> dict[str, Tensor]:
@@ -151,13 +167,13 @@ class OverUnits:
         """The one Gram; constant units are left out of it."""
         stimuli, matrix = self.sums.count, self.sums.matrix
         means = self.sums.mean.unflatten(0, (self.repeats, self.units))
-        off = (means - means.mean(0)).flatten()
-        matrix = matrix.addr(off, off, alpha=stimuli) if self.repeats > 1 else matrix
-        energies = _energies_of(matrix, means, stimuli)
+        off = means - means.mean(0)
+        blocks = matrix.unflatten(0, means.shape).unflatten(2, means.shape)
+        diagonals = blocks.diagonal(dim1=1, dim2=3) + stimuli * off[:, None] * off
+        energies = perunit.of_blocks(diagonals, means.mean(0), stimuli)
         varies = energies[1] > 0
-        if not bool(varies.all()):
-            every = varies.repeat(self.repeats)
-            matrix, means = matrix[every][:, every], means[:, varies]
+        if self.repeats > 1 or not bool(varies.all()):
+            matrix = perunit.among_rows(matrix, varies.repeat(self.repeats), off.flatten(), stimuli)
         return (
             Gram(
                 matrix,
@@ -166,48 +182,11 @@ class OverUnits:
                 int(varies.sum()),
                 self.repeats,
                 name=name,
-                means=means,
+                means=means[:, varies],
                 per_unit=energies,
-                dropped=dropped(energies),
+                dropped=perunit.dropped(energies),
             ),
         )
-
-
-# ------------------------------------------------------------------------------ of each unit
-
-
-def _energies(
-    columns: Float[Tensor, "rows units"], repeats: int, means: Float64[Tensor, " units"]
-) -> Float64[Tensor, "2 units"]:
-    """Mean over pairs of repeats of Σₛ xₜxᵤ, mean over repeats of Σₛ xₜ²; both 0 for a constant unit."""
-    squares = torch.linalg.vecdot(columns, columns, dim=0).double()
-    varies = squares > len(columns) * (ROUNDING * means).square()
-    if repeats == 1:
-        together = torch.full_like(squares, math.nan)
-    else:
-        total = columns.unflatten(0, (repeats, -1)).sum(0)
-        together = (torch.linalg.vecdot(total, total, dim=0).double() - squares) / (repeats * (repeats - 1))
-    return torch.where(varies, torch.stack([together, squares / repeats]), 0)
-
-
-def _energies_of(
-    matrix: Float64[Tensor, "rows rows"], means: Float64[Tensor, "repeats units"], stimuli: int
-) -> Float64[Tensor, "2 units"]:
-    """The same from the matrix over units."""
-    repeats, units = means.shape
-    squares = matrix.diagonal().unflatten(0, (repeats, units)).sum(0)
-    varies = squares > repeats * stimuli * (ROUNDING * means.mean(0)).square()
-    together = torch.full_like(squares, math.nan)
-    if repeats > 1:
-        blocks = matrix.unflatten(0, (repeats, units)).unflatten(2, (repeats, units))
-        together = (blocks.diagonal(dim1=1, dim2=3).sum((0, 1)) - squares) / (repeats * (repeats - 1))
-    return torch.where(varies, torch.stack([together, squares / repeats]), 0)
-
-
-def dropped(energies: Float64[Tensor, "2 all_units"]) -> dict[str, int]:
-    """How many units are constant, if any are."""
-    constant = int((energies[1] == 0).sum())
-    return {"constant units": constant} if constant else {}
 
 
 # ---------------------------------------------------------------------------------- refusals

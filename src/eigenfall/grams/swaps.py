@@ -56,7 +56,9 @@ def swapped_over_units(
             add_products(matrix, torch.where(coin[:, None], centred[1], centred[0]), precision)
         read += rows.shape[1]
     need_same((2, coins.shape[1], units), (2, read, units))
-    return torch.stack([mirrored(matrix) for matrix in sums])
+    for matrix in sums:
+        mirrored(matrix)
+    return sums
 
 
 def _in_rows(responses: Responses) -> Iterable[Tensor]:
