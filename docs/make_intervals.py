@@ -5,7 +5,8 @@
 300 stimuli × 500 units × 2 repeats, signal n^−α of the population, noise n^−1 of twice or of half the signal's standard
 deviation, with the signal's eigenvectors or with its own. Each data set is one line of runs/intervals/CELL.jsonl; a
 second call goes on where the first was stopped. Two and a half hours on two cores. The table goes to docs/intervals.md,
-its numbers to docs/intervals.json.
+its numbers to
+src/eigenfall/coverage.json, from which reports quote them.
 """
 
 import argparse
@@ -35,20 +36,23 @@ from eigenfall.types import SpectrumFit
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "intervals.md"
-KEPT = ROOT / "docs" / "intervals.json"
+KEPT = ROOT / "src" / "eigenfall" / "coverage.json"
 SETS = ROOT / "runs" / "intervals"
 START, END = "<!-- table: docs/make_intervals.py -->", "<!-- end of table -->"
 
 CELLS = [(alpha, noise, alignment) for alpha in (0.7, 1.0, 1.3) for noise in (0.5, 2.0) for alignment in (1.0, 0.0)]
 METHODS = ("meme", "cvpca", "pca", "marchenkopastur")
 WINDOW = (11, 500)
+STIMULI, UNITS = 300, 500
 AT_ONCE = 10
 
 
 def one(cell: tuple[float, float, float], number: int) -> dict[str, list[float]]:
     """Exponent of one data set by each method, with the ends of its interval."""
     alpha, noise, alignment = cell
-    part = PowerLaw(stimuli=300, units=500, alpha=alpha, noise=noise, noise_alpha=1.0, alignment=alignment, seed=number)
+    part = PowerLaw(
+        stimuli=STIMULI, units=UNITS, alpha=alpha, noise=noise, noise_alpha=1.0, alignment=alignment, seed=number
+    )
     moments = grams.gram(part(), side="stimuli")
     found = {"meme": MomentLaw()(MEME()(moments, torch.Generator().manual_seed(number)))}
     for name, estimator, fit in (
@@ -60,7 +64,7 @@ def one(cell: tuple[float, float, float], number: int) -> dict[str, list[float]]
         try:
             found[name] = half_samples(moments, estimator(moments, generator), estimator, fit, generator, draws=20)
         except ValueError:
-            continue
+            continue  # refused, as a user would be: counted in `without`
     return {name: list(_interval(fit)) for name, fit in found.items()}
 
 
@@ -128,6 +132,8 @@ def summary(cell: tuple[float, float, float], name: str) -> dict[str, float | in
         "error": round(math.sqrt(covered * (1 - covered) / len(with_interval)), 4),
         "width": round(float((with_interval[:, 2] - with_interval[:, 1]).median()), 4),
         "sets": len(with_interval),
+        "stimuli": STIMULI,
+        "units": UNITS,
         "without": len(done(cell)) - len(with_interval),
     }
 

@@ -6,7 +6,7 @@ from torch import nn
 
 import eigenfall
 from eigenfall.fits.leastsquares import LeastSquares
-from eigenfall.measurement import Plan
+from eigenfall.plans import Plan
 
 torch.manual_seed(0)
 digits = load_digits()
@@ -27,6 +27,6 @@ for _ in range(100):
     loss.backward()
     optimiser.step()
 
-plan = Plan(fit=LeastSquares(first_rank=2, last_rank=20), epsilons=(0.05, 0.1), attacked_inputs=100)
+plan = Plan(fits=(LeastSquares(first_rank=2, last_rank=20),), epsilons=(0.05, 0.1), attacked_inputs=100)
 measurement = eigenfall.measure(model, images[test], classes[test], layers=["fc1", "fc2"], plan=plan)
 print(measurement)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pagerecords
 import pytest
+import recordingrecords
 
 from eigenfall.report import page
 
@@ -15,10 +16,16 @@ CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed at /usr/bin/chromium")
 
 
-@pytest.fixture(scope="module")
-def report(tmp_path_factory):
+def recordings(folder):
+    responses, measurement = recordingrecords.simulated_session()
+    return [recordingrecords.saved(folder / "runs", responses, "powerlaw:stimuli=120,units=60", measurement)]
+
+
+@pytest.fixture(scope="module", params=["models", "recording"])
+def report(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    return page.write(pagerecords.records(), folder / "report.html", "A title", "eigenfall demo")
+    found = pagerecords.records() if request.param == "models" else recordings(folder)
+    return page.write(found, folder / "report.html", "A title", "eigenfall demo")
 
 
 def chromium(folder, target, *options):

@@ -39,7 +39,7 @@ HEAVY = ("demo", "reproduce", "data fetch")
 MEASURED = ("--attacked", "40", "--epsilons", "0.05", "0.1", "--draws", "2", "--smoothness-inputs", "20")
 THRIFT = {
     "train": ("--steps", "30", "--workers", "1", *MEASURED),
-    "measure": MEASURED,
+    "measure": (*MEASURED, "--simulations", "0", "--subsets", "0"),
     "attack": ("--images", "40"),
 }
 
@@ -117,7 +117,9 @@ def reader(tmp_path, recordings, monkeypatch):
     shutil.copy(ROOT / "examples" / "theilsen.py", project / "theilsen.py")
     generator = np.random.default_rng(0)
     scale = np.arange(1, 61) ** -0.5
-    np.save(tmp_path / "session.npy", generator.standard_normal((300, 60)) * scale)
+    signal = generator.standard_normal((300, 60)) * scale
+    np.save(tmp_path / "session.npy", signal)
+    np.save(tmp_path / "recording.npy", signal + 0.2 * generator.standard_normal((2, 300, 60)))
     shutil.copytree(recordings, tmp_path, dirs_exist_ok=True)
     images = generator.random((200, 1, 8, 8), dtype=np.float32)
     np.savez(tmp_path / "images.npz", inputs=images, targets=np.arange(200) % 10)

@@ -14,21 +14,22 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("check",),
     ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
     ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
-    ("events", "gaps", "hdf5files", "mat5files"),
+    ("clients", "events", "gaps", "hdf5files", "mat5files"),
     ("mat73files", "nwbtables", "pieces"),
     ("matfiles",),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
     ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
-    ("population", "presentations", "slopes"),
-    ("assemblies", "stored"),
+    ("cluster", "population", "presentations", "slopes"),
+    ("assemblies", "recorded", "stored"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
-    ("parts",),
+    ("parts", "plans"),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
-    ("presets", "rivals"),
+    ("coverage", "pipeline", "presets", "rivals", "subsampling"),
+    ("exponents",),
     ("measurement", "comparison"),
     ("runs",),
     # 4, 5, 6, 7

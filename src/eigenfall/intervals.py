@@ -9,20 +9,21 @@ steepens the spectrum: true α = 1, 200 units, 400 stimuli gave 1.28 on the data
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from scipy import stats
 from torch import Tensor
 
 from eigenfall import grams
 from eigenfall.check import need
+from eigenfall.stages import Working, consumed, seeded, seeds
 from eigenfall.statistics import t_interval
 from eigenfall.subsets import of_stimuli
-from eigenfall.types import Estimate, Gram, Responses, Spectrum, SpectrumFit
+from eigenfall.types import Estimate, Gram, Responses, Spectrum, SpectrumFit, Stage
 
 Estimator = Callable[[Responses | Gram, torch.Generator], Spectrum]
 Fit = Callable[[Spectrum], SpectrumFit]
@@ -48,17 +49,6 @@ def half(stimuli: int, block: int, generator: torch.Generator) -> Int64[Tensor, 
     chosen = torch.zeros(blocks, dtype=torch.bool)
     chosen[drawn] = True
     return chosen.repeat_interleave(block)[:stimuli].nonzero()[:, 0]
-
-
-def half_sample_spectra(
-    responses: Responses | Gram, stimuli: int, estimator: Estimator, generator: torch.Generator, draws: int
-) -> Iterator[Spectrum]:
-    """Spectra of half-samples, one after the other. A stream is read once per draw."""
-    for _ in range(draws):
-        if isinstance(responses, Gram):
-            yield estimator(grams.among(responses, half(stimuli, 1, generator)), generator)
-        else:
-            yield estimator(of_stimuli(responses, half(stimuli, responses.block, generator), stimuli), generator)
 
 
 def centred_on(value: float, draws: Sequence[float], drawn: float, stimuli: int, level: float = 0.95) -> Estimate:
@@ -98,7 +88,7 @@ def half_samples(
         spectrum: the estimate from all stimuli.
         estimator: the part that made it.
         fit: what is fitted.
-        generator: half-samples are drawn from it, and it is handed on to the estimator.
+        generator: half-samples are drawn from it, and seeds for the estimator.
         draws: how many half-samples; the s.d. is good to about 1/√(2 · draws).
         level: nominal coverage.
 
@@ -110,45 +100,97 @@ def half_samples(
         ValueError: if the spectrum itself cannot be fitted, there are fewer than four stimuli or blocks, or fewer than
             two draws are asked for.
     """
-    need(draws >= 2, expected="at least two half-samples", got=f"draws={draws}", remedy="Take 20 or more.")
     whole = fit(spectrum)
-    outcome = _fitted(responses, spectrum, estimator, shortening(fit), generator, draws)
-    kept = outcome.fits if len(outcome.refusals) <= SHARE_REFUSED * draws else []
+    halves = consumed(halving(responses, spectrum, estimator, generator, draws))
+    return with_interval(whole, fit, halves, level)
+
+
+@dataclass(frozen=True)
+class Halves:
+    """Spectra of half-samples of the stimuli.
+
+    Attributes:
+        spectra: one for each.
+        notices: what a reader must know of how they were drawn.
+    """
+
+    spectra: tuple[Spectrum, ...]
+    notices: tuple[str, ...] = ()
+
+
+def halving(
+    responses: Responses | Gram,
+    spectrum: Spectrum,
+    estimator: Estimator,
+    generator: torch.Generator,
+    draws: int,
+    kept: Mapping[str, Tensor] | None = None,
+) -> Working[Halves]:
+    """Spectra of half-samples of the stimuli, one by one; several fits can share them.
+
+    Args:
+        responses: as for `half_samples`.
+        spectrum: as for `half_samples`.
+        estimator: as for `half_samples`.
+        generator: as for `half_samples`.
+        draws: as for `half_samples`.
+        kept: pieces of an earlier call that did not end.
+    """
+    need(draws >= 2, expected="at least two half-samples", got=f"draws={draws}", remedy="Take 20 or more.")
+    pieces = dict(kept or {})
+    block = 1 if isinstance(responses, Gram) else responses.block
+    for number, seed in enumerate(seeds(generator, draws)):
+        name = f"half {number}"
+        if name not in pieces:
+            drawn = half(spectrum.stimuli, block, seeded(seed))
+            pieces[name] = _flat(estimator(_of(responses, drawn, spectrum.stimuli), seeded(seed + 1)))
+        yield Stage(f"half-samples, {spectrum.estimator}", number + 1, draws, {name: pieces[name]})
+    notices = []
+    if isinstance(responses, Responses) and responses.sampled_over == "time" and responses.block == 1:
+        notices = [
+            "WARN: the interval takes successive time points for independent; say with `block` how many are not."
+        ]
+    found = [_spectrum(spectrum, pieces[f"half {number}"]) for number in range(draws)]
+    return Halves(tuple(found), tuple(notices))
+
+
+def _of(responses: Responses | Gram, drawn: Int64[Tensor, " drawn"], stimuli: int) -> Responses | Gram:
+    return grams.among(responses, drawn) if isinstance(responses, Gram) else of_stimuli(responses, drawn, stimuli)
+
+
+def _flat(spectrum: Spectrum) -> Float64[Tensor, " values"]:
+    """Stimuli, units, repeats and eigenvalues, in one tensor."""
+    sizes = torch.tensor([spectrum.stimuli, spectrum.units, spectrum.repeats], dtype=torch.float64)
+    return torch.cat([sizes, spectrum.eigenvalues.cpu()])
+
+
+def _spectrum(whole: Spectrum, flat: Float64[Tensor, " values"]) -> Spectrum:
+    stimuli, units, repeats = (int(size) for size in flat[:3])
+    return replace(whole, eigenvalues=flat[3:], stimuli=stimuli, units=units, repeats=repeats, beside={})
+
+
+def with_interval(whole: SpectrumFit, fit: Fit, halves: Halves, level: float = 0.95) -> SpectrumFit:
+    """The fit of a whole spectrum with what half-samples say of it; see `half_samples`."""
+    draws = len(halves.spectra)
+    fits: list[SpectrumFit] = []
+    refusals: list[str] = []
+    for one in halves.spectra:
+        try:
+            fits.append(shortening(fit)(one))
+        except ValueError as reason:
+            refusals.append(str(reason))
+    kept = fits if len(refusals) <= SHARE_REFUSED * draws else []
     drawn = sum(found.stimuli for found in kept) / max(1, len(kept))
     window = (max(f.used[0] for f in kept), min(f.used[1] for f in kept)) if kept else None
     return replace(
         whole,
         parameters={
-            name: centred_on(estimate.value, [f.parameters[name].value for f in kept], drawn, spectrum.stimuli, level)
+            name: centred_on(estimate.value, [f.parameters[name].value for f in kept], drawn, whole.stimuli, level)
             for name, estimate in whole.parameters.items()
         },
         resampled=window,
-        notices=(*whole.notices, *_notices(responses, whole, window, drawn, outcome.refusals, draws)),
+        notices=(*whole.notices, *halves.notices, *_notices(whole, window, drawn, refusals, draws)),
     )
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    fits: list[SpectrumFit]
-    refusals: list[str]
-
-
-def _fitted(
-    responses: Responses | Gram,
-    spectrum: Spectrum,
-    estimator: Estimator,
-    fit: Fit,
-    generator: torch.Generator,
-    draws: int,
-) -> _Outcome:
-    """Fits of half-samples, and what was said of those that could not be fitted."""
-    outcome = _Outcome([], [])
-    for found in half_sample_spectra(responses, spectrum.stimuli, estimator, generator, draws):
-        try:
-            outcome.fits.append(fit(found))
-        except ValueError as reason:
-            outcome.refusals.append(str(reason))
-    return outcome
 
 
 def shortening(fit: Any) -> Any:
@@ -157,15 +199,8 @@ def shortening(fit: Any) -> Any:
 
 
 def _notices(
-    responses: Responses | Gram,
-    whole: SpectrumFit,
-    window: tuple[int, int] | None,
-    drawn: float,
-    refusals: Sequence[str],
-    draws: int,
+    whole: SpectrumFit, window: tuple[int, int] | None, drawn: float, refusals: Sequence[str], draws: int
 ) -> Iterator[str]:
-    if isinstance(responses, Responses) and responses.sampled_over == "time" and responses.block == 1:
-        yield "WARN: the interval takes successive time points for independent; say with `block` how many are not."
     if refusals:
         no_interval = "" if window else ": no interval"
         yield f"WARN: {len(refusals)} of {draws} half-samples could not be fitted{no_interval}. {refusals[0]}"

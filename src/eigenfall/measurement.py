@@ -4,64 +4,27 @@
 """
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eigenfall import parts
+from eigenfall import assemblies, parts
 from eigenfall.activations import activations, margins
 from eigenfall.check import need
+from eigenfall.exponents import measuring_responses
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.intervals import half_samples
-from eigenfall.layers import OUTPUTS, View, device_of, hidden_names, layer_names, left_as_found, need_layers
+from eigenfall.layers import OUTPUTS, device_of, hidden_names, layer_names, left_as_found, need_layers
+from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged
 from eigenfall.rows import of_clean, of_curve, of_smoothness, of_spectrum, of_verdicts
-from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split, Stage
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is measured, and how.
-
-    Attributes:
-        layers: module paths; empty: every `hidden1`, `hidden2`, … of our own architectures.
-        view: convolutional maps as units: flatten, channels or pool.
-        spectrum: a part of kind spectra.
-        fit: a part of kind fits.
-        draws: half-samples of the stimuli behind each exponent's interval; 0: none.
-        smoothness: a part of kind smoothness.
-        smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all.
-        preset: bundle of attacks and checks, or "none".
-        norm: of the perturbations.
-        epsilons: budgets, in the inputs' unit.
-        noise: standard deviations of the noise curve, in the inputs' unit.
-        attacked_inputs: how many inputs, the first ones, are attacked; `None`: all.
-        batch_size: largest number of inputs in one pass.
-        seed: of every draw.
-    """
-
-    layers: tuple[str, ...] = ()
-    view: View = "flatten"
-    spectrum: Any = field(default_factory=PCA)
-    fit: Any = field(default_factory=LeastSquares)
-    draws: int = 20
-    smoothness: Any = field(default_factory=Frobenius)
-    smoothness_inputs: int = 1000
-    preset: str = "quick"
-    norm: Literal["Linf", "L2"] = "Linf"
-    epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
-    noise: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)
-    attacked_inputs: int | None = 1000
-    batch_size: int = 256
-    seed: int = 0
-
 
 Progressing = Generator[Stage, None, Measurement]
 
@@ -71,33 +34,22 @@ def _seeded(seed: int) -> torch.Generator:
 
 
 def _spectra(found: Mapping[str, Responses], plan: Plan) -> Generator[Stage, None, dict[str, Any]]:
+    """Spectrum and exponent of each layer, by each estimator that gives one; the first has the layer's own name."""
     spectra, fits, rows, notices = {}, {}, [], []
+    estimators, fit = plan.spectra or (PCA(),), (plan.fits or (LeastSquares(),))[0]
     for number, (layer, responses) in enumerate(found.items()):
-        yield Stage(f"spectrum of {layer}", number, len(found))
-        spectra[layer] = plan.spectrum(responses, _seeded(plan.seed))
-        if plan.draws:
-            fits[layer] = half_samples(
-                responses, spectra[layer], plan.spectrum, plan.fit, _seeded(plan.seed), draws=plan.draws
-            )
-        else:
-            fits[layer] = plan.fit(spectra[layer])
-        named = parts.semantics("fits", plan.fit), parts.spell(plan.fit)
-        rows += of_spectrum(spectra[layer], fits[layer], layer, *named)
-        notices += [f"{layer}: {notice}" for notice in fits[layer].notices]
+        for place, estimator in enumerate(estimators):
+            key = f"{layer}, {parts.name_of(estimator)}" if place else layer
+            yield Stage(f"spectrum of {key}", number, len(found))
+            spectra[key] = spectrum = estimator(responses, _seeded(plan.seed))
+            if plan.draws:
+                fits[key] = half_samples(responses, spectrum, estimator, fit, _seeded(plan.seed), draws=plan.draws)
+            else:
+                fits[key] = fit(spectrum)
+            rows += of_spectrum(spectrum, fits[key], key, parts.semantics("fits", fit), parts.spell(fit))
+            notices += [f"{key}: {notice}" for notice in (*spectrum.notices, *fits[key].notices)]
         notices += [f"{layer}: {count} {what} left out." for what, count in responses.dropped.items()]
     return {"spectra": spectra, "fits": fits, "rows": rows, "notices": notices}
-
-
-def measuring_responses(responses: Responses, plan: Plan) -> Progressing:
-    """Spectrum and exponent of responses, piece by piece."""
-    found = yield from _spectra({responses.name: responses}, plan)
-    return Measurement(
-        name=responses.name,
-        spectra=found["spectra"],
-        fits=found["fits"],
-        rows=tuple(found["rows"]),
-        notices=tuple(filter(None, (responses.understood, *found["notices"]))),
-    )
 
 
 def chosen_layers(model: nn.Module, plan: Plan) -> tuple[str, ...]:
@@ -201,7 +153,18 @@ def _need_classes(model: nn.Module, examples: Split) -> None:
 
 
 def responses_of(values: Any, name: str = "responses") -> Responses:
-    """Responses from a tensor or array `(stimuli, units)` or `(repeats, stimuli, units)`."""
+    """Responses from an array `(stimuli, units)` or `(repeats, stimuli, units)`, or a labelled assembly.
+
+    Args:
+        values: a tensor or array; or what has `dims`, `coords` and `values`, such as an xarray `DataArray` of
+            presentation × neuroid with stimulus and repetition coordinates.
+        name: what the responses are called.
+
+    Raises:
+        ValueError: for another number of axes, or an assembly without stimuli.
+    """
+    if hasattr(values, "dims") and hasattr(values, "coords"):
+        return assemblies.responses_of(values, name=name)
     tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
     need(
         tensor.ndim in (2, 3),
@@ -250,8 +213,8 @@ def measure(
     """Everything about one representation or one model.
 
     Args:
-        subject: a model, or responses: `Responses`, or a tensor or array `(stimuli, units)` or
-            `(repeats, stimuli, units)`.
+        subject: a model, or responses: `Responses`, a tensor or array `(stimuli, units)` or
+            `(repeats, stimuli, units)`, or a labelled assembly (`responses_of`).
         inputs: for a model: a tensor or array `(inputs, ...)`, or an iterable of batches that can be iterated again,
             such as a `DataLoader`, also larger than memory. Spectra are over all of them.
         targets: class of each input; a `DataLoader` of pairs brings its own. Without targets: spectra only.

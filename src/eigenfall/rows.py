@@ -7,7 +7,19 @@ from typing import Any
 import torch
 
 from eigenfall.statistics import t_interval, wilson
-from eigenfall.types import Estimate, RobustnessCurve, Row, Smoothness, Spectrum, SpectrumFit, Verdict
+from eigenfall.types import (
+    Diagnostics,
+    Dimension,
+    Estimate,
+    Moments,
+    Reliability,
+    RobustnessCurve,
+    Row,
+    Smoothness,
+    Spectrum,
+    SpectrumFit,
+    Verdict,
+)
 
 
 def row(quantity: str, value: float | Estimate, **about: Any) -> Row:
@@ -31,26 +43,88 @@ def of_spectrum(
     spectrum: Spectrum, fit: SpectrumFit, layer: str, semantics: str = "default", method: str = ""
 ) -> Iterator[Row]:
     """Exponent, dimension and straightness of one layer; `method` is the fit in the grammar."""
-    about: dict[str, Any] = {
+    yield from of_exponent(spectrum, fit, layer, semantics, method)
+    about = _about(spectrum, layer)
+    yield row("participation_ratio", spectrum.participation_ratio, **about)
+    yield row("rank_at_90_percent", spectrum.rank_at_90_percent, **about)
+
+
+def of_exponent(
+    estimate: Spectrum | Moments, fit: SpectrumFit, layer: str, semantics: str = "default", method: str = ""
+) -> Iterator[Row]:
+    """Exponent and straightness, or misfit, of one layer or estimator; `method` is the fit in the grammar."""
+    about = {**_about(estimate, layer), "method": method or fit.method, "semantics": semantics, **_window(fit)}
+    yield row("alpha", fit.parameters["alpha"], **about)
+    if isinstance(estimate, Spectrum):
+        yield row("straightness", fit.r2, **about)
+    for name, value in fit.statistics.items():
+        yield row(f"fit_{name}", value, **about)
+
+
+def _about(estimate: Spectrum | Moments, layer: str) -> dict[str, Any]:
+    return {
         "layer": layer,
-        "estimator": spectrum.estimator,
-        "target": spectrum.target,
-        "n": spectrum.stimuli,
-        "units": spectrum.units,
-        "repeats": spectrum.repeats,
+        "estimator": estimate.estimator,
+        "target": estimate.target,
+        "n": estimate.stimuli,
+        "units": estimate.units,
+        "repeats": estimate.repeats,
     }
-    window = {
-        "method": method or fit.method,
-        "semantics": semantics,
+
+
+def _window(fit: SpectrumFit) -> dict[str, Any]:
+    return {
         "first_rank": fit.used[0],
         "last_rank": fit.used[1],
         "weights": fit.weights,
         "ranks_left_out": len(fit.left_out),
     }
-    yield row("alpha", fit.parameters["alpha"], **about, **window)
-    yield row("straightness", fit.r2, **about, **window)
-    yield row("participation_ratio", spectrum.participation_ratio, **about)
-    yield row("rank_at_90_percent", spectrum.rank_at_90_percent, **about)
+
+
+def of_diagnostics(found: Diagnostics, layer: str) -> Iterator[Row]:
+    """What stands beside an exponent: other laws and windows, other sources of variation, curves, simulations."""
+    for fit in found.fits:
+        about = {"layer": layer, "estimator": fit.estimator, "target": fit.target, "method": fit.method}
+        for name, value in fit.parameters.items():
+            yield row(f"other_{name}", value, **about, **_window(fit))
+    for fit in found.windows:
+        about = {"layer": layer, "estimator": fit.estimator, "target": fit.target, "method": fit.method}
+        yield row("window_alpha", fit.parameters["alpha"], **about, **_window(fit))
+    for source, value in found.over.items():
+        yield row(f"alpha_over_{source}", value, layer=layer)
+    for curve in found.subsampling:
+        for count, alpha, (first, last) in zip(curve.counts.tolist(), curve.alphas, curve.windows):
+            about = {"layer": layer, "subsampled": curve.over, "count": count}
+            yield row("subsampled_alpha", alpha, **about, first_rank=first, last_rank=last)
+    for bias in found.bias:
+        about = {"layer": layer, "estimator": bias.estimator, "method": bias.method, "runs": bias.runs}
+        about |= {"n": bias.stimuli, "units": bias.units, "signal_share": bias.signal_share}
+        about |= {"alignment": bias.alignment, "noise_alpha": bias.noise_alpha, "planted_alpha": bias.truth}
+        yield row("simulated_alpha", bias.found, **about)
+        yield row("simulated_bias", bias.found.value - bias.truth, **about)
+        yield row("simulated_spread", bias.spread, **about)
+    for law in found.laws:
+        about = {"layer": layer, "law": law.fit.law, "method": law.fit.method, "splits": law.splits}
+        yield row("law_error", law.error, **about)
+        yield row("law_against_power", law.against_power, **about)
+
+
+def of_dimension(found: Dimension) -> Iterator[Row]:
+    """A dimension, and how it depends on its scale."""
+    about = {"method": found.method, "of": found.of, "target": found.target, "convention": found.convention}
+    about |= {"n": found.stimuli, "units": found.units, "repeats": found.repeats}
+    yield row(found.name, found.value, **about)
+    if found.scales is not None and found.by_scale is not None:
+        for scale, value in zip(found.scales.tolist(), found.by_scale.tolist()):
+            yield row(f"{found.name}_by_scale", value, **about, scale_of=found.scale, at=scale)
+
+
+def of_reliability(found: Reliability) -> Iterator[Row]:
+    """Share of signal in the variance of all units together, and of units by quartile."""
+    share = found.signal_share[~found.signal_share.isnan()]
+    yield row("signal_share", found.total, statistic="total", units=len(share))
+    for name, place in (("lower quartile", 0.25), ("median", 0.5), ("upper quartile", 0.75)) if len(share) else ():
+        yield row("signal_share", float(share.quantile(place)), statistic=name, units=len(share))
 
 
 def of_smoothness(smoothness: Smoothness) -> Iterator[Row]:

@@ -9,7 +9,7 @@ import multiprocessing
 import queue
 import signal
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,9 +21,11 @@ from eigenfall import parts, records
 from eigenfall.architectures.imported import Imported
 from eigenfall.atomic import sha256
 from eigenfall.check import need
+from eigenfall.exponents import measuring_responses
 from eigenfall.layers import device_of
-from eigenfall.measurement import Plan, measuring, measuring_responses
+from eigenfall.measurement import measuring
 from eigenfall.packing import sha256_of
+from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.rows import row, with_context
 from eigenfall.training import Diverged, Training, captured_by, reference_of, train
@@ -77,6 +79,7 @@ class Event:
         record: the finished record's folder.
         error: why the run failed, one sentence.
         again: whether the record was there already.
+        said: what a reader must know now; it stays on the screen.
     """
 
     name: str
@@ -86,6 +89,7 @@ class Event:
     record: Path | None = None
     error: str = ""
     again: bool = False
+    said: str = ""
 
 
 Running = Generator[Event, None, None]
@@ -98,8 +102,11 @@ def name_of(run: Run) -> str:
 
 def plan_settings(plan: Plan) -> dict[str, Any]:
     """A plan as plain values, parts in the grammar."""
-    plain = asdict(replace(plan, spectrum=None, fit=None, smoothness=None))
-    return plain | {name: parts.spell(getattr(plan, name)) for name in ("spectrum", "fit", "smoothness")}
+    plain = asdict(replace(plan, spectra=(), fits=(), dimensions=(), smoothness=None))
+    del plain["cluster"]  # where second moments are found
+    several = {name: getattr(plan, name) for name in ("spectra", "fits", "dimensions")}
+    spelt = {name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()}
+    return plain | spelt | {"smoothness": parts.spell(plan.smoothness)}
 
 
 def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[str, Any]:
@@ -120,21 +127,30 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[s
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
 
 
-def parts_of(run: Run) -> tuple[Any, ...]:
-    """Every part of a run, for its bibliography."""
+def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
+    """Every part that a run used, for its bibliography."""
     plan = run.plan
-    attacks = PRESETS[plan.preset].attacks.values() if plan.preset != "none" else ()
+    attacks = PRESETS[plan.preset].attacks.values() if measurement.curves else ()
+    smoothness = (plan.smoothness,) if measurement.smoothness else ()
+    estimators = {one.estimator for one in (*measurement.spectra.values(), *measurement.moments.values())}
+    beside = [
+        fit for found in measurement.diagnostics.values() for fit in (*found.fits, *(law.fit for law in found.laws))
+    ]
+    fits = {fit.method for fit in (*measurement.fits.values(), *beside)}
+    dimensions = [found.method for found in measurement.dimensions.values()]
     some = (
-        run.data,
-        run.architecture,
-        run.recording,
-        *run.penalties,
-        plan.spectrum,
-        plan.fit,
-        plan.smoothness,
-        *attacks,
+        *(run.data, run.architecture, run.recording, *run.penalties, *plan.spectra, *plan.fits, *smoothness, *attacks),
+        *_ours("spectra", estimators),
+        *_ours("fits", fits),
+        *_ours("dimensions", dimensions),
     )
     return tuple(part for part in some if part is not None)
+
+
+def _ours(kind: str, texts: Iterable[str]) -> list[Any]:
+    """Parts that a measurement names; somebody else's stand in the plan."""
+    known = parts.names(kind)
+    return [parts.read(kind, text) for text in sorted(texts) if text.partition(":")[0].partition("@")[0] in known]
 
 
 def device_for(name: str) -> torch.device:
@@ -238,7 +254,36 @@ def _relayed(run: Run, stages: Generator[Stage, None, Measurement]) -> Generator
             stage = next(stages)
         except StopIteration as finished:
             return finished.value
-        yield Event(name_of(run), stage.what, stage.done, stage.total)
+        yield Event(name_of(run), stage.what, stage.done, stage.total, said=stage.said)
+
+
+def _keeping(
+    stages: Generator[Stage, None, Measurement], kept: dict[str, Any], root: Path, key: str
+) -> Generator[Stage, None, Measurement]:
+    """The same stages; the pieces that they make are written beside those of before, at the latest when they stop.
+
+    Writing takes at most a twentieth of the time, as second moments may be gigabytes.
+    """
+    last, cost = time.monotonic(), 0.0
+    fresh = False
+    try:
+        while True:
+            try:
+                stage = next(stages)
+            except StopIteration as finished:
+                fresh = False
+                return finished.value
+            kept.update(stage.made)
+            fresh = fresh or bool(stage.made)
+            if fresh and time.monotonic() - last > max(CHECKPOINT_SECONDS, 20 * cost):
+                start = time.monotonic()
+                records.write_checkpoint(root, key, kept)
+                last, fresh = time.monotonic(), False
+                cost = last - start
+            yield stage
+    finally:
+        if fresh:
+            records.write_checkpoint(root, key, kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,9 +295,10 @@ class _Done:
     history: tuple[Row, ...] = ()
 
 
-def _of_responses(run: Run, responses: Responses) -> Generator[Event, None, _Done]:
-    measurement = yield from _relayed(run, measuring_responses(responses, run.plan))
-    return _Done(measurement)
+def _of_responses(run: Run, responses: Responses, root: Path, key: str) -> Generator[Event, None, _Done]:
+    kept = records.read_checkpoint(root, key) or {}
+    stages = measuring_responses(responses, run.plan, dict(kept))
+    return _Done((yield from _relayed(run, _keeping(stages, kept, root, key))))
 
 
 def _of_model(run: Run, model: nn.Module, examples: Examples, root: Path, key: str) -> Generator[Event, None, _Done]:
@@ -276,9 +322,9 @@ def execute(run: Run, root: Path) -> Running:
     name, classes = name_of(run), None
     subject: Responses | Examples = run.data() if run.recording is None else run.recording()
     if isinstance(subject, Responses):
-        settings = settings_of(run, records.digest_of(subject.pieces()))
+        settings = settings_of(run, subject.digest or records.digest_of(subject.pieces()))
         key = records.run_hash(settings)
-        work = _of_responses(run, subject)
+        work = _of_responses(run, subject, root, key)
     else:
         model, classes = built(run, subject), subject.classes
         settings = settings_of(run, subject.digest, model)
@@ -302,7 +348,7 @@ def execute(run: Run, root: Path) -> Running:
         notices=(*done.measurement.notices, *notices),
     )
     told = {**settings, "device": run.device, "classes": classes}
-    record = records.save(root, told, measurement, done.weights, done.history, parts_of(run))
+    record = records.save(root, told, measurement, done.weights, done.history, parts_of(run, measurement))
     yield Event(name, "finished", record=record.path)
 
 

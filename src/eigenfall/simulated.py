@@ -120,8 +120,9 @@ def _alpha(fitted: Callable[[], SpectrumFit]) -> float:
 
 
 def _truth(population: Population, stimuli: int, fit: Any) -> float:
-    """What the fit says of the planted eigenvalues, as many as a recording has."""
-    if getattr(fit, "reads", "spectrum") == "moments":
+    """What the fit says of the planted eigenvalues, as many as a recording has; the planted exponent itself of a fit
+    that is of the population, through moments or through what a sample makes of it."""
+    if getattr(fit, "reads", "spectrum") == "moments" or hasattr(fit, "sampled"):
         return float(population.parameters["alpha"])
     ranks = min(stimuli - 1, population.units)
     return _alpha(lambda: fit(Spectrum(population.signal[:ranks], stimuli, population.units)))

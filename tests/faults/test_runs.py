@@ -13,13 +13,13 @@ from eigenfall import records
 from eigenfall.architectures.mlp import MLP
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
-from eigenfall.measurement import Plan
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
+from eigenfall.plans import Plan
 from eigenfall.runs import Run, execute_all
 from eigenfall.training import Training
 
-PLAN = Plan(fit=LeastSquares(first_rank=2), draws=0, smoothness_inputs=0, preset="none")
+PLAN = Plan(fits=(LeastSquares(first_rank=2),), draws=0, smoothness_inputs=0, preset="none")
 RUN = Run(
     arm="both",
     data=Digits(),

@@ -162,6 +162,21 @@ def test_a_single_law_is_found_from_its_moments(alpha, units):
     assert float(found.costs[0]) < 1e-8
 
 
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 140.0, 1e6])
+def test_the_unit_of_the_responses_does_not_matter_to_a_fit(scale):
+    values = powers((math.log(scale), 1.3), 500, 10)  # from 1e-41 to 1e57: orders that no one number bounds
+    root = momentfits.inverse_root(torch.diag((0.1 * values).square()))
+    found = momentfits.fitted(values[None], root, 500)
+    assert found.theta[0].tolist() == pytest.approx([math.log(scale), 1.3], abs=1e-5)
+
+
+def test_where_moments_tell_nothing_the_interval_is_all_that_is_tried():
+    values = powers((0.0, 0.0), 40, 10)
+    fit = MomentLaw()(Moments(values, torch.diag((10 * values).square()), torch.diag((10 * values).square()), 200, 40))
+    alpha = fit.parameters["alpha"]
+    assert (alpha.low, alpha.high) == (0.0, momentfits.STEEPEST)
+
+
 def test_a_broken_law_is_found_with_its_break():
     values = powers((0.2, 0.5, 1.2), 2000, 10, breaks=16)
     root = momentfits.inverse_root(torch.diag((1e-3 * values).square()))

@@ -220,12 +220,13 @@ def test_names_are_shown_as_they_are():
         ),
         (
             lambda: figures.plot(3),
-            "Expected one of Spectrum, SpectrumFit, Smoothness, RobustnessCurve, Measurement, got a int. Plot one of "
-            "its values.",
+            "Expected one of Spectrum, SpectrumFit, Smoothness, RobustnessCurve, LocalSlopes, Subsampling, "
+            "SimulatedBias, LawScore, Moments, Reliability, Dimension, Measurement, Diagnostics, got a int. Plot one "
+            "of its values.",
         ),
         (
             lambda: figures.plot(ball([[True]], [True], (0.1,)), fit=pagerecords.straight_line(spectrum([1.0] * 50))),
-            "Expected a Spectrum to go with the fit, got a RobustnessCurve. Leave `fit` out.",
+            "Expected a Spectrum, Moments or LocalSlopes to go with the fit, got a RobustnessCurve. Leave `fit` out.",
         ),
         (
             lambda: figures.plot(Measurement("empty")),

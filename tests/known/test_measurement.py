@@ -10,11 +10,12 @@ import eigenfall
 from eigenfall.architectures.mlp import MLP
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
-from eigenfall.measurement import Plan, measure
+from eigenfall.measurement import measure
+from eigenfall.plans import Plan
 from eigenfall.smoothness.frobenius import Frobenius
 
 PLAN = Plan(
-    fit=LeastSquares(first_rank=2),
+    fits=(LeastSquares(first_rank=2),),
     draws=4,
     smoothness_inputs=30,
     attacked_inputs=60,
@@ -100,12 +101,18 @@ def test_without_targets_spectra_alone(model, digits):
 
 def test_responses_alone():
     values = np.random.default_rng(0).normal(size=(200, 30)) * np.arange(1, 31) ** -0.5
-    alone = measure(values, plan=Plan(fit=LeastSquares(first_rank=2, last_rank=20)))
+    alone = measure(values, plan=Plan(fits=(LeastSquares(first_rank=2, last_rank=20),), simulations=2))
     assert torch.allclose(
-        alone.spectra["responses"].eigenvalues, torch.linalg.eigvalsh(torch.from_numpy(np.cov(values.T))).flip(0)
+        alone.spectra["pca"].eigenvalues, torch.linalg.eigvalsh(torch.from_numpy(np.cov(values.T))).flip(0)
     )
-    repeated = measure(np.stack([values, values]), plan=Plan(fit=LeastSquares(first_rank=2, last_rank=20)))
-    assert repeated.fits["responses"].alpha == pytest.approx(alone.fits["responses"].alpha)
+
+
+def test_identical_repeats_have_no_noise():
+    values = np.random.default_rng(0).normal(size=(200, 30)) * np.arange(1, 31) ** -0.5
+    plan = Plan(fits=(LeastSquares(first_rank=2, last_rank=20),), draws=0, simulations=0, subsets=0)
+    alone, repeated = measure(values, plan=plan), measure(np.stack([values, values]), plan=plan)
+    assert repeated.fits["cvpca"].alpha == pytest.approx(alone.fits["pca"].alpha)
+    assert repeated.reliability.total == pytest.approx(1)
 
 
 def test_it_prints_what_matters(found):
@@ -127,7 +134,7 @@ def test_a_convolutional_map_is_read_as_asked(digits):
             return self.read(self.map(inputs).tanh().flatten(1))
 
     torch.manual_seed(0)
-    network, plan = Small(), Plan(fit=LeastSquares(1, 6, clip=False), draws=0)
+    network, plan = Small(), Plan(fits=(LeastSquares(1, 6, clip=False),), draws=0)
     sizes = {}
     for view in ("flatten", "channels", "pool"):
         spectrum = measure(network, digits.test.inputs, layers=["map"], plan=Plan(**{**plan.__dict__, "view": view}))

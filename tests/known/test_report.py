@@ -5,16 +5,14 @@ import math
 import os
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import pagerecords
 import pytest
 import torch
+from pageoutline import HOSTILE, outline
 
 from eigenfall.report import arms, numbers, page, tables, words
 from eigenfall.types import Estimate, Verdict
-
-HOSTILE = '<script>alert("x")</script>'
 
 
 @pytest.fixture(scope="module")
@@ -129,24 +127,6 @@ def test_the_answer_is_made_of_the_numbers():
 def test_the_worst_verdict_over_seeds_is_shown():
     verdicts = [Verdict("j", "scale", word, value) for word, value in (("PASS", 9.0), ("WARN", 1.0), ("WARN", 2.0))]
     assert arms.worst(verdicts) is verdicts[2]
-
-
-class Outline(HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.tags, self.headings, self.urls = [], [], []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        if re.fullmatch("h[1-6]", tag):
-            self.headings.append(int(tag[1]))
-        self.urls += [value for name, value in attrs if name in ("src", "href", "srcset", "xlink:href") and value]
-
-
-def outline(text):
-    parsed = Outline()
-    parsed.feed(text)
-    return parsed
 
 
 def test_sections_stand_in_order(text):

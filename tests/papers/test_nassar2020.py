@@ -49,7 +49,7 @@ def test_the_step_basis_changes_nothing_of_the_preset_but_the_refresh():
 
 
 def test_exponents_are_unweighted_over_ranks_11_to_d_less_1():
-    windows = {run.architecture.widths[0]: run.plan.fit for run in small_runs()}
+    windows = {run.architecture.widths[0]: run.plan.fits[0] for run in small_runs()}
     assert windows == {
         200: LeastSquares(11, 199, "none", clip=False),
         400: LeastSquares(11, 399, "none", clip=False),

@@ -1,12 +1,13 @@
 """Flags that several commands share: plain types, read into parts after tyro has parsed them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from eigenfall import parts
-from eigenfall.measurement import Plan
+from eigenfall.grams import MEMORY
+from eigenfall.plans import Plan, Splitting
 
 Parts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """A part flag that may be given several times; its default is empty and filled in after parsing."""
@@ -20,9 +21,11 @@ class Measuring:
         layers: layers by module path; empty: hidden1, hidden2, … of our own architectures.
         view: convolutional maps as units: every value (flatten), channels at every place (channels), or their means
             (pool).
-        spectrum: estimator of the spectrum, see `eigenfall parts spectra`.
-        fit: law and window of the exponent, see `eigenfall parts fits`.
-        draws: half-samples of the stimuli behind each exponent's interval; 0: no interval.
+        spectrum: estimator of the spectrum, see `eigenfall parts spectra`; may be given several times. Without it: pca
+            of a model's layers and of a recording without repeats, cvpca and meme of one with repeats.
+        fit: law and window of the exponent, see `eigenfall parts fits`; may be given several times: the first that
+            reads what an estimator gives makes the exponent. Without it: leastsquares, and momentlaw for meme.
+        draws: half-samples of the stimuli behind each exponent's interval, twice the halves of the units; 0: none.
         smoothness: measure of smoothness, see `eigenfall parts smoothness`.
         smoothness_inputs: on how many inputs smoothness is measured; 0: not at all.
         preset: bundle of attacks and checks; none: no attack.
@@ -35,8 +38,8 @@ class Measuring:
 
     layers: tuple[str, ...] = ()
     view: Literal["flatten", "channels", "pool"] = "flatten"
-    spectrum: str = "pca"
-    fit: str = "leastsquares"
+    spectrum: Parts = ()
+    fit: Parts = ()
     draws: int = 20
     smoothness: str = "frobenius"
     smoothness_inputs: int = 1000
@@ -52,8 +55,8 @@ class Measuring:
         return Plan(
             layers=self.layers,
             view=self.view,
-            spectrum=parts.read("spectra", self.spectrum),
-            fit=parts.read("fits", self.fit),
+            spectra=read_all("spectra", self.spectrum),
+            fits=read_all("fits", self.fit),
             draws=self.draws,
             smoothness=parts.read("smoothness", self.smoothness),
             smoothness_inputs=self.smoothness_inputs,
@@ -67,7 +70,47 @@ class Measuring:
         )
 
 
+@dataclass(frozen=True)
+class Recording:
+    """How a recording is measured.
+
+    Attributes:
+        axes: what the axes of its array are, in order, such as repeats,stimuli,units; empty: guessed.
+        split: how presentations are made into two repeats: the first half against the last (halves), odd against even
+            (alternate), the first two (first), or not at all (none).
+        simulations: simulated recordings of the same size behind each estimator's bias; 0: none.
+        subsets: random subsets at each fraction of the units and of the stimuli; 0: no curves.
+        dimension: measure of dimension, see `eigenfall parts dimensions`; may be given several times. Without it: all.
+        precision: of second moments, float64, or mixed: products in float32, sums in float64.
+        memory: GB that second moments may take.
+        cluster: address of a Dask scheduler, such as tcp://node1:8786, whose workers find the second moments.
+    """
+
+    axes: str = ""
+    split: Splitting = "halves"
+    simulations: int = 8
+    subsets: int = 2
+    dimension: Parts = ()
+    precision: Literal["float64", "mixed"] = "float64"
+    memory: float = MEMORY
+    cluster: str = ""
+
+    def plan(self, plan: Plan) -> Plan:
+        """The plan with these settings."""
+        return replace(
+            plan,
+            split=self.split,
+            simulations=self.simulations,
+            subsets=self.subsets,
+            dimensions=read_all("dimensions", self.dimension) or None,
+            precision=self.precision,
+            memory=self.memory,
+            cluster=self.cluster,
+        )
+
+
 Flags = Annotated[Measuring, tyro.conf.arg(name="")]
+RecordingFlags = Annotated[Recording, tyro.conf.arg(name="")]
 
 
 def read_all(kind: str, texts: tuple[str, ...]) -> tuple[Any, ...]:

@@ -6,9 +6,13 @@ from typing import Annotated, Literal
 
 import tyro
 
-from eigenfall.commands.flags import Flags, Measuring
+from eigenfall.commands import screen
+from eigenfall.commands.flags import Flags, Measuring, Recording, RecordingFlags
 from eigenfall.commands.subjects import run_of
+from eigenfall.commands.summary import command_line
 from eigenfall.commands.train import finish
+from eigenfall.records import load
+from eigenfall.report.page import write
 
 
 def measure(
@@ -17,10 +21,10 @@ def measure(
     data: str = "",
     weights: Path | None = None,
     trusted: bool = False,
-    axes: str = "",
     arm: str = "",
     stimuli: Literal["train", "test"] = "test",
     measuring: Flags = Measuring(),  # noqa: B008
+    recording: RecordingFlags = Recording(),  # noqa: B008
     seed: int = 0,
     device: str = "auto",
     output: Path = Path("runs"),
@@ -37,7 +41,6 @@ def measure(
         data: data set of a model, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
         trusted: a .pt2 file is your own, so that loading it may run what is in it.
-        axes: what the axes of a recording's array are, in order, such as repeats,stimuli,units; empty: guessed.
         arm: name of this measurement; empty: the subject's.
         stimuli: the split whose inputs the spectra are over.
         seed: of the measurement's draws.
@@ -45,6 +48,11 @@ def measure(
         output: folder of the record.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    run = run_of(subject, data, weights, trusted, axes)
-    run = replace(run, arm=arm or run.arm, seed=seed, plan=measuring.plan(seed), stimuli=stimuli, device=device)
-    finish([run], output, 1, json, f"Measured {run.arm}")
+    run = run_of(subject, data, weights, trusted, recording.axes)
+    plan = recording.plan(measuring.plan(seed))
+    run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli=stimuli, device=device)
+    (folder,) = finish([run], output, 1, json, f"Measured {run.arm}")
+    if run.recording is not None:
+        found = load(folder)
+        page = write([found], output / f"{found.name}.html", f"The spectrum of {run.arm}", command_line())
+        screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)

@@ -71,6 +71,8 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
             if event.name not in bars:
                 bars[event.name] = progress.add_task(event.name, total=None)
             bar = bars[event.name]
+            if event.said:
+                console.print(event.said, markup=False, soft_wrap=True)
             if event.record is None and not event.error:
                 progress.update(
                     bar, description=f"{event.name}: {event.stage}", completed=event.done, total=event.total or None
@@ -103,12 +105,26 @@ def printing(json: str) -> Console:
 
 
 def table(
-    title: str, columns: Sequence[str], lines: Iterable[Sequence[str]], console: Console, numbers: bool = True
+    title: str,
+    columns: Sequence[str],
+    lines: Iterable[Sequence[str]],
+    console: Console,
+    numbers: bool = True,
+    words: int = 1,
 ) -> None:
-    """A plain table, numbers to the right, words to the left; wide ones fold inside their cells."""
+    """A plain table, numbers to the right, words to the left; wide ones fold inside their cells.
+
+    Args:
+        title: what stands above it.
+        columns: headings.
+        lines: cells of each line.
+        console: where it is printed.
+        numbers: whether there are columns of numbers.
+        words: how many columns before them are words.
+    """
     shown = Table(title=title, title_justify="left", header_style="bold", show_edge=False, pad_edge=False)
     for number, column in enumerate(columns):
-        shown.add_column(column, justify="right" if number and numbers else "left", overflow="fold")
+        shown.add_column(column, justify="right" if number >= words and numbers else "left", overflow="fold")
     for line in lines:
         shown.add_row(*line)
     console.print(shown)

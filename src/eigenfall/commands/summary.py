@@ -1,5 +1,6 @@
 """The one table of several runs: a column per arm, mean and interval over seeds."""
 
+import math
 import shlex
 import sys
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from rich.console import Console
 from eigenfall import records
 from eigenfall.commands import screen
 from eigenfall.rows import over_seeds
-from eigenfall.types import Record, Row
+from eigenfall.types import Diagnostics, Estimate, Record, Row, SpectrumFit
 
 
 def command_line() -> str:
@@ -72,6 +73,51 @@ def show(found: Sequence[Record], title: str, console: Console) -> None:
     console.print(
         f"Mean and 95 % interval over {seeds} seeds." if seeds > 1 else "One seed: no interval over seeds.", style="dim"
     )
+
+
+def show_recording(record: Record, console: Console) -> None:
+    """Print the exponents of a recording: of what, over which ranks, with which interval; then what must be known."""
+    found = record.measurement
+    console.print(found.notices[0], markup=False, soft_wrap=True)
+    sources = list(dict.fromkeys(source for beside in found.diagnostics.values() for source in beside.over))
+    simulated = any(beside.bias for beside in found.diagnostics.values())
+    columns = ["", "target", "fit", "ranks", "α", *(f"over {source}" for source in sources)]
+    lines = []
+    for key, fit in found.fits.items():
+        beside = found.diagnostics[key]
+        lines.append((*_about(key, fit), *(_ends(beside.over.get(source)) for source in sources), _bias(beside)))
+        lines += [(*_about("", other), *("" for _ in sources), "") for other in beside.fits]
+    screen.table(
+        f"Exponents of {found.name}",
+        [*columns, "bias at this size"] if simulated else columns,
+        lines if simulated else [line[:-1] for line in lines],
+        console,
+        words=4,
+    )
+    for notice in found.notices[1:]:
+        console.print(notice, markup=False, soft_wrap=True, style="bold" if notice.startswith("WARN") else "")
+
+
+def _about(key: str, fit: SpectrumFit) -> tuple[str, ...]:
+    alpha = fit.parameters["alpha"]
+    ends = "" if math.isnan(alpha.low) else f"\n[{alpha.low:.3f}, {alpha.high:.3f}]"
+    weights = "" if fit.weights == "none" or fit.law != "power" else ", weights 1/n"
+    law = f"{fit.method}{weights}" if fit.law == "power" else f"{fit.method}, {fit.law}"
+    return key, fit.target if key else "", law, f"{fit.used[0]}–{fit.used[1]}", f"{alpha.value:.3f}{ends}"
+
+
+def _ends(estimate: Estimate | None) -> str:
+    if estimate is None or math.isnan(estimate.low):
+        return ""
+    return f"[{estimate.low:.3f}, {estimate.high:.3f}]"
+
+
+def _bias(found: Diagnostics) -> str:
+    """Mean of simulated recordings of the same size less what was planted."""
+    if not found.bias:
+        return ""
+    bias = found.bias[0]
+    return f"{bias.found.value - bias.truth:+.3f} ± {(bias.found.high - bias.found.low) / 2:.3f}".replace("-", "−")
 
 
 def _cell(row: Row) -> str:

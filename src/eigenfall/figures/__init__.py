@@ -2,7 +2,8 @@
 
 Colours are Okabe and Ito's (2008), in order of contrast on white; a mark or a line style always goes with them. Greys
 are for references. A list or tuple of values of one type is one thing measured with several seeds: it is drawn as a
-mean with a band.
+mean with a band. Curves over stimuli, units or scales, simulations and rival laws are the exception: several of them
+are drawn side by side.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,33 @@ from functools import singledispatch
 from typing import Any
 
 from eigenfall.check import need
-from eigenfall.figures import robustness, smoothness, spectrum, style
+from eigenfall.figures import diagnostics, panels, recording, robustness, smoothness, spectrum, style
+from eigenfall.figures.diagnostics import windows
+from eigenfall.figures.names import called
+from eigenfall.figures.recording import moment_law
 from eigenfall.figures.robustness import guessing, survival
 from eigenfall.figures.spectrum import exponents
 from eigenfall.figures.style import across_seeds, series
-from eigenfall.types import Measurement, RobustnessCurve, Smoothness, Spectrum, SpectrumFit
+from eigenfall.types import (
+    Diagnostics,
+    Dimension,
+    LawScore,
+    LocalSlopes,
+    Measurement,
+    Moments,
+    Reliability,
+    RobustnessCurve,
+    SimulatedBias,
+    Smoothness,
+    Spectrum,
+    SpectrumFit,
+    Subsampling,
+)
 
-__all__ = ["across_seeds", "exponents", "guessing", "plot", "series", "survival"]
+__all__ = ["across_seeds", "called", "exponents", "guessing", "moment_law", "plot", "series", "survival", "windows"]
+
+FITTED = (Spectrum, Moments, LocalSlopes)
+"""What takes a fit beside it."""
 
 
 def plot(
@@ -29,15 +50,18 @@ def plot(
     """Draw a result.
 
     Args:
-        value: a `Spectrum`, `SpectrumFit`, `Smoothness`, `RobustnessCurve` or `Measurement`, or a list of one of the
-            first four: the same thing with several seeds.
-        ax: matplotlib axes; `None` makes a figure. A `Measurement` makes its own, a panel per part.
+        value: a `Spectrum`, `SpectrumFit`, `Smoothness`, `RobustnessCurve` or `LocalSlopes`, or a list of one of
+            them: the same thing with several seeds; a `Moments`, a `Reliability`; a `Subsampling`, `Dimension` with a
+            curve over scales, `SimulatedBias` or `LawScore`, or a list of one of them, side by side; a `Measurement`,
+            or the `Diagnostics` of one of its spectra.
+        ax: matplotlib axes; `None` makes a figure. `Measurement` and `Diagnostics` make their own, a panel per part.
         label: what the legend calls it; its own name if `None`.
         order: which colour and mark, from 0; `None` takes the next that is free on these axes.
-        fit: for a `Spectrum`, its fit (or one per seed): drawn inside its window, ranks outside it are grey.
+        fit: for a `Spectrum`, its fit (or one per seed): drawn inside its window, ranks outside it are grey; also for
+            its `LocalSlopes`; for `Moments` the laws fitted to them.
 
     Returns:
-        The axes, with a legend; for a `Measurement` an array of them.
+        The axes, with a legend; for `Measurement` and `Diagnostics` an array of them.
 
     Raises:
         ValueError: for a value that no drawing exists for, an empty list, or a list of mixed types.
@@ -52,8 +76,8 @@ def plot(
     )
     fits = () if fit is None else tuple(fit) if isinstance(fit, list | tuple) else (fit,)
     need(
-        not fits or isinstance(values[0], Spectrum),
-        expected="a Spectrum to go with the fit",
+        not fits or isinstance(values[0], FITTED),
+        expected="a Spectrum, Moments or LocalSlopes to go with the fit",
         got=f"a {kinds[0]}",
         remedy="Leave `fit` out.",
     )
@@ -104,31 +128,111 @@ def _(first: RobustnessCurve, values: tuple, ax: Any, label: str | None, order: 
     return style.legend(ax)
 
 
+@_draw.register(LocalSlopes)
+def _(first: LocalSlopes, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    order = style.free(ax) if order is None else order
+    diagnostics.slopes(ax, values, style.plain("local exponent" if label is None else label), style.series(order), fits)
+    return style.legend(ax)
+
+
+@_draw.register(Subsampling)
+def _(first: Subsampling, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    for value in values:
+        place = style.free(ax) if order is None else order
+        words = f"subsets of the {value.over}" if label is None else label
+        diagnostics.subsampled(ax, value, style.plain(words), style.series(place))
+    overs = dict.fromkeys(value.over for value in values)
+    ax.set_xlabel(f"{' or '.join(overs)} kept")
+    return style.legend(ax)
+
+
+@_draw.register(SimulatedBias)
+def _(first: SimulatedBias, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    diagnostics.biases(ax, values, style.series(order or 0))
+    return style.legend(ax)
+
+
+@_draw.register(LawScore)
+def _(first: LawScore, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    diagnostics.laws(ax, values, style.series(order or 0))
+    return style.legend(ax)
+
+
+@_draw.register(Moments)
+def _(first: Moments, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    _need_one(values)
+    ax = style.axes(ax)
+    order = style.free(ax) if order is None else order
+    words = called(first.estimator or "moments") if label is None else label
+    recording.moments(ax, first, style.plain(words), style.series(order), fits)
+    return style.legend(ax)
+
+
+@_draw.register(Reliability)
+def _(first: Reliability, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    _need_one(values)
+    ax = style.axes(ax)
+    words = "signal share" if label is None else label
+    recording.reliability(ax, first, style.plain(words), style.series(order or 0))
+    return style.legend(ax)
+
+
+@_draw.register(Dimension)
+def _(first: Dimension, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    for value in values:
+        need(
+            value.scales is not None and value.by_scale is not None,
+            expected="a dimension with a curve over scales",
+            got=f"{value.name}, one number",
+            remedy="Print it: it has nothing to draw.",
+        )
+        need(
+            value.scale == first.scale,
+            expected=f"dimensions over the same scale, {first.scale!r}",
+            got=f"{value.name} over {value.scale!r}",
+            remedy="Plot it on axes of its own.",
+        )
+    ax = style.axes(ax)
+    for value in values:
+        place = style.free(ax) if order is None else order
+        words = called(value.name) if label is None else label
+        recording.by_scale(ax, value, style.plain(words), style.series(place))
+    return style.legend(ax)
+
+
+def _need_one(values: tuple) -> None:
+    need(
+        len(values) == 1,
+        expected=f"one {type(values[0]).__name__} per call",
+        got=f"{len(values)} of them",
+        remedy="Plot the others on axes of their own.",
+    )
+
+
+# --------------------------------------------------------------------- a panel per part
+
+
 @_draw.register(Measurement)
 def _(first: Measurement, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
-    import numpy
-    from matplotlib import pyplot
-
     need(
         ax is None and len(values) == 1,
         expected="one Measurement, and no axes: it makes a panel per part",
         got="axes" if ax is not None else f"{len(values)} of them",
         remedy="Plot its spectra, smoothness and curves one by one on axes of your own.",
     )
-    parts = [*first.spectra, *(["smoothness"] if first.smoothness else []), *(["curves"] if first.curves else [])]
-    need(bool(parts), expected="something measured", got="an empty Measurement", remedy="Measure before plotting.")
-    figure, panels = pyplot.subplots(
-        1, len(parts), figsize=(4.6 * len(parts), 4.2), layout="constrained", squeeze=False
+    return panels.panels(panels.of_measurement(first, plot, order), first.name if label is None else label)
+
+
+@_draw.register(Diagnostics)
+def _(first: Diagnostics, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    need(
+        ax is None and len(values) == 1,
+        expected="one Diagnostics, and no axes: it makes a panel per part",
+        got="axes" if ax is not None else f"{len(values)} of them",
+        remedy="Plot its parts one by one on axes of your own.",
     )
-    figure.suptitle(style.plain(first.name if label is None else label))
-    for panel, part in zip(panels[0], parts):
-        if part in first.spectra:
-            plot(first.spectra[part], panel, part, order, first.fits.get(part))
-        elif part == "smoothness":
-            for place, (name, value) in enumerate(first.smoothness.items()):
-                plot(value, panel, name, place)
-        else:
-            shown = [name for name in ("headline", "fgsm", "noise") if name in first.curves] or [*first.curves]
-            for place, name in enumerate(shown):
-                plot(first.curves[name], panel, name, place)
-    return numpy.asarray(panels[0])
+    return panels.panels(panels.of_diagnostics(first, plot, order), label or "")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy
 from scipy import stats
 
-from eigenfall.figures.style import INK, REFERENCE, Series
+from eigenfall.figures.style import INK, REFERENCE, Series, log_ticks
 from eigenfall.types import Smoothness
 
 BINS = 10
@@ -18,17 +18,6 @@ def _density(logs: numpy.ndarray, grid: numpy.ndarray) -> numpy.ndarray:
     if len(logs) < 3 or numpy.ptp(logs) < 1e-9:
         return numpy.exp(-0.5 * ((grid - logs.mean()) / 0.01) ** 2)
     return stats.gaussian_kde(logs)(grid)
-
-
-def _ticks(ax: Any) -> None:
-    """Plain numbers at 1, 2 and 5 of each decade, or, inside less than half a decade, wherever they fall well."""
-    from matplotlib import ticker
-
-    low, high = ax.get_xlim()
-    narrow = high / low < 4
-    ax.xaxis.set_major_locator(ticker.MaxNLocator(6) if narrow else ticker.LogLocator(subs=(1, 2, 5), numticks=12))
-    ax.xaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
-    ax.xaxis.set_minor_locator(ticker.NullLocator())
 
 
 def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relative: bool = False) -> None:
@@ -69,7 +58,7 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
         ax.plot(
             middle, base + 0.07, marker=look.mark, color=look.colour, markeredgecolor=INK, markersize=6, linestyle=""
         )
-    _ticks(ax)
+    log_ticks(ax)
     places = sorted(rows)
     ax.set_yticks(places, [rows[place] for place in places])
     ax.set_ylim(max(places) + 0.3, min(places) - 1.0)

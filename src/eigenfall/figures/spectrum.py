@@ -78,7 +78,8 @@ def points(ax: Any, spectra: Sequence[Spectrum], label: str, look: Series, fits:
             gid="reference",
         )
     _limits(ax, middle[above], ranks)
-    _sunk(ax, number[marked][~above[marked]], look)
+    sunk = number[~above]
+    _sunk(ax, sunk[shown_ranks(len(sunk)) - 1] if len(sunk) else sunk, look)
     star = min(int(numpy.median([spectrum.rank_at_90_percent for spectrum in spectra])), ranks)
     if above[star - 1]:
         ax.plot(
@@ -158,7 +159,7 @@ def _references(ax: Any, middle: numpy.ndarray, floor: float, ranks: int) -> Non
         ax.plot([], [], color="none", label=f"numerical floor {floor:.1g}, below the axis", gid="reference")
 
 
-def _on_law(fit: SpectrumFit, ranks: numpy.ndarray) -> numpy.ndarray:
+def on_law(fit: SpectrumFit, ranks: numpy.ndarray) -> numpy.ndarray:
     """ln λ of the fitted law at some ranks."""
     parameters = {name: found.value for name, found in fit.parameters.items()}
     return log_eigenvalues(fit.law, torch.from_numpy(ranks), parameters).numpy()
@@ -180,7 +181,7 @@ def law(ax: Any, fits: Sequence[SpectrumFit], look: Series, label: str = "") -> 
         ranks = numpy.geomspace(first, last, 2 if all(fit.law == "power" for fit in fits) else 200)
         ax.plot(
             ranks,
-            numpy.exp(numpy.mean([_on_law(fit, ranks) for fit in fits], 0)),
+            numpy.exp(numpy.mean([on_law(fit, ranks) for fit in fits], 0)),
             color=look.colour,
             linestyle=look.line,
             linewidth=2.2,

@@ -56,6 +56,17 @@ def free(ax: Any) -> int:
     return sum(artist.get_gid() == "series" for artist in ax.get_children())
 
 
+def log_ticks(ax: Any, upright: bool = False) -> None:
+    """Plain numbers at 1, 2 and 5 of each decade, or, inside less than half a decade, wherever they fall well."""
+    from matplotlib import ticker
+
+    axis, (low, high) = (ax.yaxis, ax.get_ylim()) if upright else (ax.xaxis, ax.get_xlim())
+    narrow = high / low < 4
+    axis.set_major_locator(ticker.MaxNLocator(6) if narrow else ticker.LogLocator(subs=(1, 2, 5), numticks=12))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(ticker.NullLocator())
+
+
 def legend(ax: Any) -> Any:
     """Put a legend that names every mark once, without a frame; references, which carry that gid, come last."""
     handles, labels = ax.get_legend_handles_labels()

@@ -16,7 +16,6 @@ Differs from the source: Levenberg-Marquardt from the best of a grid instead of 
 moments are divided by their standard deviation before the root is taken; the source's intervals redraw noise only.
 """
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -28,6 +27,9 @@ from torch import Tensor
 from eigenfall import momentfits
 from eigenfall.check import need
 from eigenfall.types import Estimate, Moments, SpectrumFit
+
+FLATTEST = 0.05
+"""Intervals of a flatter law are those at this exponent."""
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,16 @@ class MomentLaw:
         units: int,
     ) -> dict[str, Estimate]:
         """Scale and exponent with first-order intervals."""
-        spread = momentfits.spread(theta, root, covariance, units).diagonal().clamp_min(0).sqrt().tolist()
-        reach = float(stats.norm.ppf(0.5 + self.level / 2))
-        c, alpha = theta.tolist()
-        low, high = (math.exp(c + sign * reach * spread[0]) for sign in (-1, 1))
+        beside = torch.stack([theta[0], theta[1].clamp_min(FLATTEST)])  # at 0 no moment depends on the exponent
+        spread = momentfits.spread(beside, root, covariance, units).diagonal().clamp_min(0).sqrt()
+        reach = float(stats.norm.ppf(0.5 + self.level / 2)) * spread
+        low, high = torch.stack([theta - reach, theta + reach]).tolist()
+        ends = torch.tensor([low[0], high[0]], dtype=torch.float64).exp().tolist()
         return {
-            "alpha": Estimate(alpha, alpha - reach * spread[1], alpha + reach * spread[1], self.level, "stimuli"),
-            "scale": Estimate(math.exp(c), low, high, self.level, "stimuli"),
+            "alpha": Estimate(
+                float(theta[1]), max(low[1], 0.0), min(high[1], momentfits.STEEPEST), self.level, "stimuli"
+            ),
+            "scale": Estimate(float(theta[0].exp()), ends[0], ends[1], self.level, "stimuli"),
         }
 
     def _broken(

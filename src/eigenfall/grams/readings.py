@@ -177,25 +177,45 @@ class _Fold:
 
     def resume(self, kept: Mapping[str, Tensor]) -> int:
         """Go on from what was made; how many pieces that was."""
-        if "matrices" in kept:
-            self.sums = OverStimuli.resumed(kept, self.precision, self.labels)
-        elif "sums" in kept:
-            self.sums = OverUnits.resumed(kept, self.precision)
+        self.sums = resumed(kept, self.precision, self.labels)
         return int(kept["at"]) if self.sums is not None else 0
 
     def grams(self, size: Size | None) -> tuple[Gram, ...]:
-        """The Gram, or that of each group; refused if another number of stimuli or units came than was said."""
+        """The Gram, or that of each group, of all pieces, those that are held among them."""
         if self.sums is None and self.held:
             self._fold_held()
-        found = (1, 0, 0) if self.sums is None else self.sums.size
-        need_stimuli(found, self.name)
-        need_same(size, found)
-        assert self.sums is not None
-        grams = self.sums.grams(self.name)
-        need(
-            sum(one.units for one in grams) > 0,
-            expected=f"{self.name} that vary over stimuli",
-            got="no variance in any unit",
-            remedy="Look for a dead layer, or a constant input.",
-        )
-        return grams
+        return finished(self.sums, size, self.name)
+
+
+def resumed(
+    kept: Mapping[str, Tensor], precision: Precision, labels: Tensor | None = None
+) -> OverStimuli | OverUnits | None:
+    """The sums of either side as they were when these were made; `None` if none were."""
+    if "matrices" in kept:
+        return OverStimuli.resumed(kept, precision, labels)
+    return OverUnits.resumed(kept, precision) if "sums" in kept else None
+
+
+def finished(sums: OverStimuli | OverUnits | None, size: Size | None, name: str) -> tuple[Gram, ...]:
+    """The Gram of all that was summed, or that of each group.
+
+    Args:
+        sums: `None` if there were no pieces.
+        size: what the responses said they are.
+        name: theirs.
+
+    Raises:
+        ValueError: for fewer than two stimuli, another number of stimuli or units than was said, or no variance.
+    """
+    found = (1, 0, 0) if sums is None else sums.size
+    need_stimuli(found, name)
+    need_same(size, found)
+    assert sums is not None
+    grams = sums.grams(name)
+    need(
+        sum(one.units for one in grams) > 0,
+        expected=f"{name} that vary over stimuli",
+        got="no variance in any unit",
+        remedy="Look for a dead layer, or a constant input.",
+    )
+    return grams

@@ -33,7 +33,7 @@ class OverStimuli:
         self.labels, self.units = labels, 0
         rows = self.repeats * self.stimuli
         self.matrices = torch.zeros(groups, rows, rows, dtype=torch.float64, device=piece.device)
-        self.across = torch.zeros(self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
+        self.across = torch.zeros(groups, self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
         self.energies = perunit.Growing(self.across.new_empty(2, 0))
         self.room = torch.empty(0, dtype=torch.float32 if precision == "mixed" else torch.float64, device=piece.device)
 
@@ -60,15 +60,16 @@ class OverStimuli:
     def _centred(
         self, block: Float[Tensor, "repeats stimuli units"], means: Float64[Tensor, " units"], step: int
     ) -> Float[Tensor, "rows units"]:
-        """The block's units less their means, a few stimuli at a time; with their sums over units, and energies."""
+        """The block's units less their means, a few stimuli at a time; their energies and sums over units."""
         exact = self.room.dtype if block.dtype in HELD_BY_FLOAT32 else torch.float64
         if self.room.numel() < block.numel():
             self.room = self.room.new_empty(block.numel())
         columns = self.room[: block.numel()].view(block.shape)
         energies = perunit.Energies(columns, block.shape[2])
-        for part, into, along in zip(*(whole.split(step, dim=1) for whole in (block, columns, self.across))):
+        for part, into, along in zip(*(whole.split(step, dim=1) for whole in (block, columns, self.across[0]))):
             into.copy_(part.to(exact) - means.to(exact))
-            along += into.sum(2, dtype=torch.float64)
+            if self.labels is None:
+                along += into.sum(2, dtype=torch.float64)
             energies.add(into)
         self.energies.add(perunit.varying(energies.each(self.repeats), means, self.stimuli))
         return columns.flatten(0, 1)
@@ -79,7 +80,9 @@ class OverStimuli:
             return
         here = self.labels[self.units : self.units + columns.shape[1]].to(columns.device)
         for group in here.unique().tolist():
-            add_products(self.matrices[group], columns[:, here == group].T, self.precision)
+            mine = columns[:, here == group]
+            add_products(self.matrices[group], mine.T, self.precision)
+            self.across[group] += mine.sum(1, dtype=torch.float64).view_as(self.across[group])
 
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on."""
@@ -88,10 +91,18 @@ class OverStimuli:
     @staticmethod
     def resumed(kept: Mapping[str, Tensor], precision: Precision, labels: Tensor | None) -> "OverStimuli":
         """The sums as they were when these were made."""
-        sums = OverStimuli(kept["across"][:, :, None], precision, labels, 0)
+        sums = OverStimuli(kept["across"][0, :, :, None], precision, labels, 0)
         sums.matrices, sums.across = kept["matrices"].clone(), kept["across"].clone()
         sums.energies, sums.units = perunit.Growing(kept["energies"]), kept["energies"].shape[1]
         return sums
+
+    def merge(self, made: Mapping[str, Tensor]) -> None:
+        """Add what other sums made of the units that come next, from another process or machine."""
+        need_alike(self.size, made["across"][0, :, :, None], "units")
+        self.matrices += made["matrices"]
+        self.across += made["across"]
+        self.energies.add(made["energies"])
+        self.units += made["energies"].shape[1]
 
     def grams(self, name: str) -> tuple[Gram, ...]:
         """The Gram of each group of units; constant units are not counted."""
@@ -106,7 +117,7 @@ class OverStimuli:
                     int((mine[1] > 0).sum()),
                     self.repeats,
                     name=name,
-                    across=self.across if self.labels is None else None,
+                    across=self.across[group],
                     per_unit=mine,
                     dropped=perunit.dropped(mine),
                 )
@@ -146,6 +157,11 @@ class OverUnits:
         found = OverUnits(mean.new_empty(repeats, 0, len(mean) // repeats), precision)
         found.sums.sums, found.sums.mean, found.sums.count = kept["sums"].clone(), mean.clone(), int(kept["count"])
         return found
+
+    def merge(self, made: Mapping[str, Tensor]) -> None:
+        """Add what other sums made of the stimuli that come next, from another process or machine."""
+        need_alike(self.size, made["mean"].view(int(made["repeats"]), 1, -1), "stimuli")
+        self.sums.merge(int(made["count"]), made["mean"], made["sums"])
 
     def grams(self, name: str) -> tuple[Gram, ...]:
         """The one Gram; constant units are left out of it."""

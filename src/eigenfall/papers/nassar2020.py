@@ -16,11 +16,11 @@ from eigenfall.architectures.mlp import PRESETS as NETWORKS
 from eigenfall.datasets.digits import Digits
 from eigenfall.datasets.mnist import PRESETS as MNIST
 from eigenfall.fits.leastsquares import LeastSquares
-from eigenfall.measurement import Plan
 from eigenfall.penalties.jacobian import PRESETS as JACOBIAN
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import PRESETS as SPECTRAL
 from eigenfall.penalties.spectral import Spectral
+from eigenfall.plans import Plan
 from eigenfall.runs import Run
 from eigenfall.training import Training
 from eigenfall.types import Row
@@ -80,7 +80,7 @@ def small_runs(arms: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]
             penalties=arm.penalties,
             training=arm.training,
             plan=Plan(
-                fit=WINDOWS[arm.network],
+                fits=(WINDOWS[arm.network],),
                 preset="nassar2020",
                 epsilons=(0.02, 0.05, 0.1),
                 noise=(0.3,),

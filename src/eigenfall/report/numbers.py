@@ -62,3 +62,12 @@ def percent(estimate: Estimate) -> Estimate:
     return Estimate(
         100 * estimate.value, 100 * estimate.low, 100 * estimate.high, level=estimate.level, over=estimate.over
     )
+
+
+def plus_minus(estimate: Estimate) -> str:
+    """A difference with its sign, and half the width of its interval after ±."""
+    places = decimals(estimate)
+    shown = number(estimate.value, places)
+    signed = shown if shown.startswith("−") or not shown.strip("0.") else f"+{shown}"
+    half = (estimate.high - estimate.low) / 2
+    return f"{signed} ± {number(half, places)}" if math.isfinite(half) else signed

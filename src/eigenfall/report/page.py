@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from eigenfall.report import arms as read
-from eigenfall.report import pictures, tables, words
+from eigenfall.report import exponents, pictures, recording, tables, words
 from eigenfall.report.arms import Arm
+from eigenfall.report.recorded import Recorded, recorded
 from eigenfall.types import Record
 
 _IDENTITY = ("arm", "seed", "hash", "name")
@@ -44,23 +45,39 @@ def write(records: Sequence[Record], path: Path, title: str, command: str) -> Pa
 
 def html(records: Sequence[Record], title: str, command: str) -> str:
     """The page as text."""
-    from jinja2 import Environment, StrictUndefined
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup, escape
 
-    found = read.arms(records)
+    every = read.arms(records)
+    of_models = [record for record in records if "recording" not in record.run]
+    found = read.arms(of_models) if of_models else ()
+    sessions = recorded([record for record in records if "recording" in record.run])
     here = resources.files("eigenfall.report")
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
+    )
     environment.filters["picture"] = lambda picture: Markup(picture.svg)
     environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))
-    template = environment.from_string(here.joinpath("template.html").read_text(encoding="utf-8"))
-    return template.render(
+    return environment.get_template("template.html").render(
         style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),
         title=title,
-        question=words.question(found),
-        answer=words.answer(found),
+        understood=recording.understood(sessions),
+        question=words.question(found) if found else recording.question(sessions),
+        answer=_answer(found, sessions),
+        models=bool(found),
+        recorded=bool(sessions),
+        exponents=exponents.exponents(sessions),
+        exponents_reading=exponents.reading(sessions),
+        targets=exponents.targets(sessions),
+        dimensions=exponents.dimensions(sessions),
+        sections=recording.sections(sessions),
         summary=tables.summary(found),
         bold=len(found) > 1,
-        reading=_reading(found),
+        reading=_reading(found) if found else [],
         spectra=pictures.spectra(found),
         sensitivity=tables.sensitivity(found),
         smoothness=pictures.distributions(found),
@@ -68,14 +85,20 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
         budgets=tables.budgets(found),
         losses=tables.losses(found),
         checks=tables.checks(found),
-        doubts=words.doubts(found),
+        doubts=[*recording.doubts(sessions), *words.doubts(found)],
         training=pictures.training(found),
-        settings=_settings(found),
-        versions=_versions(found),
-        names=[record.name for arm in found for record in arm.records],
+        settings=_settings(every),
+        versions=_versions(every),
+        names=[record.name for arm in every for record in arm.records],
         command=command,
-        bibliography=_bibliography(found),
+        bibliography=_bibliography(every),
     )
+
+
+def _answer(found: Sequence[Arm], sessions: Sequence[Recorded]) -> str:
+    """What recordings say, then what models say."""
+    told = [words.answer(found)] if found or not sessions else []
+    return " ".join([f"{words.kept_together(exponents.answer(sessions))}."] * bool(sessions) + told)
 
 
 def guess(found: Sequence[Arm]) -> float | None:

@@ -109,13 +109,17 @@ def _of_checks(found: Sequence[Arm]) -> str:
     return told + (f", {idle} more {'was' if idle == 1 else 'were'} not run" if idle and ran else "")
 
 
+def kept_together(text: str) -> str:
+    """The text with no break inside a range of ranks, before a per cent sign, or about an equals sign of ε."""
+    return text.replace("–", "\u2060–\u2060").replace(" %", "\u00a0%").replace("ε = ", "ε\u00a0=\u00a0")
+
+
 def answer(found: Sequence[Arm]) -> str:
     """The answer in one sentence."""
     told = [part for part in (_of_alpha(found), _of_robustness(found), _of_checks(found)) if part]
     if not told:
         return "Nothing was measured that this page can show."
-    whole = "; ".join(told)
-    whole = whole.replace("–", "\u2060–\u2060").replace(" %", "\u00a0%").replace("ε = ", "ε\u00a0=\u00a0")
+    whole = kept_together("; ".join(told))
     return f"{whole[0].upper() if whole[0].isascii() else whole[0]}{whole[1:]}."
 
 

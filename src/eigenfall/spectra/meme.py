@@ -36,9 +36,12 @@ from eigenfall.stages import Working, consumed, kept_under, seeded, seeds, under
 from eigenfall.subsets import of_stimuli
 from eigenfall.types import Gram, Moments, Responses, Stage
 
-MODEL_STIMULI = 500
+MODEL_STIMULI = 200
 MODEL_PAIRINGS = 4
 AT_ONCE = 10
+ALPHAS = 0.05, momentfits.STEEPEST / 2
+WIDEST = 0.3
+"""Exponents of the laws whose recordings make the weights, and the largest standard deviation of these exponents."""
 
 
 @dataclass(frozen=True)
@@ -224,14 +227,18 @@ class MEME:
         """Covariance of the moments of simulated recordings about their own laws, scaled to the number of stimuli.
 
         The law of each recording is drawn around a first fit, with that fit's uncertainty: otherwise combinations of
-        moments that hardly vary for one law would bind the fit to it. Two rounds, the second around the first's fit.
+        moments that hardly vary for one law would bind the fit to it. Errors are taken in shares of each law's own
+        moments: a law of twice the size would outweigh all others. Two rounds, the second around the first's fit.
         """
         root = torch.diag(covariance.diagonal().rsqrt())
         stimuli = min(moments.stimuli, MODEL_STIMULI)
         weighting = covariance
         for number, (count, seed) in enumerate(zip((self.resamples // 2, self.resamples), seeds(generator, 2))):
             theta = momentfits.fitted(values[None], root, moments.units).theta[0]
+            theta[1] = theta[1].clamp(*ALPHAS)
             spread = momentfits.spread(theta, root, covariance, moments.units)
+            spread = spread * (WIDEST**2 / spread[1, 1]).clamp(max=1)
+            centre = momentfits.law_moments(theta[None], None, moments.units, self.moments)[0]
             population = population_of(moments, "power", _parameters(theta))
             quieter = replace(population, noise_scale=population.noise_scale * 2 / moments.repeats)
             draws = []
@@ -243,20 +250,20 @@ class MEME:
                 draws.append(pieces[name])
                 done = number * (self.resamples // 2) + min((batch + 1) * AT_ONCE, count)
                 yield Stage("MEME, weights", done, self.resamples // 2 + self.resamples, {name: pieces[name]})
-            weighting = torch.cov(torch.cat(draws).T)
+            weighting = torch.cov((centre * torch.cat(draws)).T)
             root = momentfits.inverse_root(weighting)
         return weighting * (stimuli / moments.stimuli)
 
     def _about_laws(
         self, laws: Float64[Tensor, "draws 2"], population: Population, stimuli: int, generator: torch.Generator
     ) -> Float64[Tensor, "draws orders"]:
-        """Moments of a recording of each law, less those of the law."""
+        """Moments of a recording of each law over those of the law, less 1."""
         found = []
         for theta in laws:
             across = cross_products(replace(population, parameters=_parameters(theta)), stimuli, generator)
             products = eigenmoments.paired(across, eigenmoments.orders(stimuli, MODEL_PAIRINGS, generator))
             found.append(eigenmoments.moments(products, population.units, self.moments, self.roles == "both").mean(0))
-        return torch.stack(found) - momentfits.law_moments(laws, None, population.units, self.moments)[0]
+        return torch.stack(found) / momentfits.law_moments(laws, None, population.units, self.moments)[0] - 1
 
 
 def _parameters(theta: Float64[Tensor, "2"]) -> dict[str, float]:
@@ -270,7 +277,7 @@ def _near(
     values, vectors = torch.linalg.eigh(spread)
     drawn = torch.randn(count, 2, generator=generator, dtype=torch.float64) * values.clamp_min(0).sqrt()
     laws = theta + drawn @ vectors.T
-    return torch.stack([laws[:, 0], laws[:, 1].clamp(0, momentfits.STEEPEST / 2)], 1)
+    return torch.stack([laws[:, 0], laws[:, 1].clamp(*ALPHAS)], 1)
 
 
 def _positive(covariance: Float64[Tensor, "orders orders"], instead: Float64[Tensor, "orders orders"]) -> Tensor:

@@ -1,0 +1,66 @@
+"""What is measured, and how: the settings of one measurement, of a model or of a recording."""
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from eigenfall.grams import MEMORY
+from eigenfall.layers import View
+from eigenfall.linalg import Precision
+from eigenfall.smoothness.frobenius import Frobenius
+
+Splitting = Literal["halves", "alternate", "first", "none"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is measured, and how.
+
+    Attributes:
+        layers: module paths; empty: every `hidden1`, `hidden2`, … of our own architectures.
+        view: convolutional maps as units: flatten, channels or pool.
+        spectra: parts of kind spectra; empty: pca of a model's layers and of a recording without repeats, cvpca and
+            meme of one with repeats.
+        fits: parts of kind fits, the first that reads what an estimator gives makes its exponent, the others stand
+            beside it; empty: leastsquares, with marchenkopastur beside it without repeats, and momentlaw, single and
+            broken, for moments.
+        split: how a recording's presentations are made into two repeats: halves, alternate, first; none: as they are.
+        draws: half-samples of the stimuli behind each exponent's interval, and twice the halves of the units; 0: none.
+        simulations: simulated recordings behind an estimator's bias at this size; 0: none.
+        subsets: random subsets at each fraction of units and of stimuli; 0: no curves.
+        dimensions: parts of kind dimensions, of a recording; `None`: all that need no settings.
+        precision: of a recording's second moments: float64, or mixed.
+        memory: GB that a recording's second moments may take.
+        cluster: address of a Dask scheduler that finds a recording's second moments; empty: this machine. It changes
+            no number.
+        smoothness: a part of kind smoothness.
+        smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all.
+        preset: bundle of attacks and checks, or "none".
+        norm: of the perturbations.
+        epsilons: budgets, in the inputs' unit.
+        noise: standard deviations of the noise curve, in the inputs' unit.
+        attacked_inputs: how many inputs, the first ones, are attacked; `None`: all.
+        batch_size: largest number of inputs in one pass.
+        seed: of every draw.
+    """
+
+    layers: tuple[str, ...] = ()
+    view: View = "flatten"
+    spectra: tuple[Any, ...] = ()
+    fits: tuple[Any, ...] = ()
+    split: Splitting = "halves"
+    draws: int = 20
+    simulations: int = 8
+    subsets: int = 2
+    dimensions: tuple[Any, ...] | None = None
+    precision: Precision = "float64"
+    memory: float = MEMORY
+    cluster: str = ""
+    smoothness: Any = field(default_factory=Frobenius)
+    smoothness_inputs: int = 1000
+    preset: str = "quick"
+    norm: Literal["Linf", "L2"] = "Linf"
+    epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
+    noise: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)
+    attacked_inputs: int | None = 1000
+    batch_size: int = 256
+    seed: int = 0
