@@ -37,11 +37,12 @@ from eigenfall.subsets import of_stimuli
 from eigenfall.types import Gram, Moments, Responses, Stage
 
 MODEL_STIMULI = 500
-MODEL_PAIRINGS = 4
+MODEL_PAIRINGS = 2
 AT_ONCE = 10
 ALPHAS = 0.05, momentfits.STEEPEST / 2
-WIDEST = 0.3
-"""Exponents of the laws whose recordings make the weights, and the largest standard deviation of these exponents."""
+WIDENED, WIDEST = 2.0, 0.3
+"""Exponents of the laws whose recordings make the weights; over how many standard deviations of the first fit they are
+spread, and how far at most."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class MEME:
     order: Literal["random", "stored"] = "random"
     roles: Literal["both", "one"] = "both"
     weights: Literal["model", "bootstrap"] = "model"
-    resamples: int = 100
+    resamples: int = 200
     stimuli: int = 4000
     precision: Precision = "float64"
 
@@ -226,8 +227,9 @@ class MEME:
     ) -> Working[Float64[Tensor, "orders orders"]]:
         """Covariance of the moments of simulated recordings about their own laws, scaled to the number of stimuli.
 
-        The law of each recording is drawn around a first fit, with that fit's uncertainty: otherwise combinations of
-        moments that hardly vary for one law would bind the fit to it. Two rounds, the second around the first's fit.
+        The law of each recording is drawn around a first fit, more widely than that fit is uncertain: otherwise
+        combinations of moments that hardly vary for one law would bind the fit to it, and weights that follow the
+        errors of these very moments would make intervals too short. Two rounds, the second around the first's fit.
         """
         root = torch.diag(covariance.diagonal().rsqrt())
         stimuli = min(moments.stimuli, MODEL_STIMULI)
@@ -236,7 +238,7 @@ class MEME:
             theta = momentfits.fitted(values[None], root, moments.units).theta[0]
             theta[1] = theta[1].clamp(*ALPHAS)
             spread = momentfits.spread(theta, root, covariance, moments.units)
-            spread = spread * (WIDEST**2 / spread[1, 1]).clamp(max=1)
+            spread = spread * (WIDEST**2 / spread[1, 1]).clamp(max=WIDENED**2)
             population = population_of(moments, "power", _parameters(theta))
             quieter = replace(population, noise_scale=population.noise_scale * 2 / moments.repeats)
             draws = []
