@@ -9,9 +9,8 @@ another tail beyond the stimuli gives moments that the fit can hardly tell apart
 Their covariance over stimuli, which makes the intervals, is the infinitesimal jackknife's, less what a finite number of
 pairings puts into it. The covariance that weighs a fit is either that of bootstraps of the stimuli with replacement,
 as in the source, or that of simulated recordings ("model"): a power law fitted with each moment weighed by itself, and
-noise of the recording's own size, spread and alignment. In the study of `docs/intervals.md` the second halves the
-error of the exponent at low noise, and its intervals cover; the bootstrap's duplicates make the weights noisy and the
-intervals short.
+noise of the recording's own size, spread and alignment. The bootstrap's duplicates make the weights noisy and the
+intervals short; those of simulated recordings are held to account by the study of `docs/intervals.md`.
 
 Source: Pospisil & Pillow 2024, doi:10.1101/2024.02.16.580726 (`meme`), after Kong & Valiant 2017.
 Differs from the source: random order instead of the stored one, in which neighbours may be alike; many pairings
