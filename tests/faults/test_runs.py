@@ -16,7 +16,9 @@ from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
-from eigenfall.runs import Run, execute_all
+from eigenfall.recordings.powerlaw import PowerLaw
+from eigenfall.runs import Run, execute, execute_all
+from eigenfall.spectra.cvpca import CvPCA
 from eigenfall.training import Training
 
 PLAN = Plan(fits=(LeastSquares(first_rank=2),), draws=0, smoothness_inputs=0, preset="none")
@@ -147,3 +149,20 @@ def test_when_training_diverges_the_last_good_weights_are_kept_and_it_is_said_wh
     assert event.error.endswith(f"They lie in {path}.")
     assert all(torch.isfinite(value).all() for value in load_file(path).values())
     assert records.load_all(tmp_path) == []
+
+
+def test_a_recording_goes_on_from_what_was_finished(tmp_path):
+    plan = Plan(
+        spectra=(CvPCA(shuffles=6),), fits=(LeastSquares(2, 20),), draws=0, simulations=0, subsets=0, dimensions=()
+    )
+    run = Run(verb="measure", recording=PowerLaw(stimuli=60, units=40, noise=0.2), plan=plan)
+    work = execute(run, tmp_path / "stopped")
+    for event in work:
+        if (event.stage, event.done) == ("cvPCA, shuffles", 4):
+            break
+    work.close()  # as Ctrl-C does
+    (checkpoint,) = (tmp_path / "stopped" / ".partial").glob("*/checkpoint.safetensors")
+    assert {f"cvpca/shuffle {number}" for number in range(4)} <= load_file(checkpoint).keys()
+    again, whole = ([*execute(run, tmp_path / folder)][-1].record for folder in ("stopped", "whole"))
+    assert records.load(again).measurement.rows == records.load(whole).measurement.rows
+    assert not checkpoint.exists()
