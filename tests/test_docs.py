@@ -1,7 +1,8 @@
 """What is shown, runs: every page from top to bottom, every example, every link, every name of a file or a field.
 
-A page's commands run at a smaller scale than they are written for (`THRIFT`, and fewer steps in each attack of the
-preset), and in one process; those of `HEAVY` have their flags read and their parts built, but do not run.
+A page's commands run at a smaller scale than they are written for (`THRIFT`, fewer steps in each attack of the
+preset, fewer resamples in MEME), and in one process; those of `HEAVY` have their flags read and their parts built,
+but do not run.
 """
 
 import functools
@@ -25,10 +26,11 @@ import tyro
 import zarr
 from pynwb import NWBHDF5IO, NWBFile
 
-from eigenfall import commands, parts, presets, types
+from eigenfall import commands, exponents, parts, presets, types
 from eigenfall.bases import Staleness
 from eigenfall.cli import COMMANDS, main
 from eigenfall.penalties.spectral import SpectralState
+from eigenfall.spectra.meme import MEME
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -129,6 +131,7 @@ def reader(tmp_path, recordings, monkeypatch):
     quick = presets.PRESETS["quick"]
     short = {name: replace(part, steps=4) if hasattr(part, "steps") else part for name, part in quick.attacks.items()}
     monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, attacks=short, search=replace(quick.search, steps=4)))
+    monkeypatch.setattr(exponents, "MEME", functools.partial(MEME, resamples=20))
     known = set(sys.modules)
     yield tmp_path
     for name in set(sys.modules) - known:
