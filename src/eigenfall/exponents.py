@@ -57,6 +57,9 @@ GAUTHAMAN = parts.read("fits", "leastsquares@gauthaman2024")
 
 RIVALS = (BrokenLaw, Cutoff, Stretched, Lognormal)
 
+EIGENVECTORS = 14
+"""How many matrices over the stimuli, or over the units, a shuffle of cvPCA holds at most, its solver's among them."""
+
 Pieces = Mapping[str, Tensor]
 Progressing = Generator[Stage, None, Measurement]
 
@@ -140,10 +143,15 @@ def _ready(responses: Responses, split: Splitting) -> Responses:
 
 
 def _understood(ready: Responses, plan: Plan) -> str:
-    """How the recording was read, and what its second moments will hold; before anything long begins."""
+    """How the recording was read, and what measuring it will hold at most; before anything long begins.
+
+    Beside the second moments of each group of units: those of all, of one subset, and what eigenvectors take.
+    """
     size = grams.size_of(ready)
     count = groups_for(size, plan.memory)
-    way = grams.route(ready, plan.precision, plan.memory, max(1, count), "stimuli" if count else None)
+    way = grams.route(ready, plan.precision, plan.memory, count + 2, "stimuli" if count else None)
+    side = size[1] if way.side == "stimuli" else size[2]
+    way = replace(way, peak_gb=way.peak_gb + EIGENVECTORS * 8e-9 * side**2)
     return "\n".join(filter(None, [ready.understood, f"Estimated from {way}."]))
 
 
