@@ -65,13 +65,13 @@ def moment_law(ax: Any, fit: SpectrumFit, last: int, look: Series, label: str) -
     Args:
         ax: the axes.
         fit: with a parameter `scale`.
-        last: last rank that is drawn.
+        last: last rank that is drawn, if there are as many units.
         look: colour and line.
         label: name in the legend.
     """
     alpha = fit.parameters["alpha"]
     interval = "" if math.isnan(alpha.low) else f" [{alpha.low:.2f}, {alpha.high:.2f}]"
-    ranks = numpy.geomspace(1, max(last, 2), 200)
+    ranks = numpy.geomspace(1, max(min(last, fit.units), 2), 200)
     ax.plot(ranks, numpy.exp(on_law(fit, ranks)), color=look.colour, linestyle=look.line, linewidth=1.8, zorder=4,
             gid="law", label=f"{label}: α = {alpha.value:.2f}{interval}".replace("-", "−"))  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Figures of a recording: all spectra together, what one exponent is judged by, its units, dimensions by scale."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -141,11 +142,12 @@ def _fewer(curve: Subsampling, look: int) -> Picture:
     )
     moved = any(window != curve.windows[-1] for window in curve.windows)
     many = max(curve.subsets)
+    bars = "" if all(math.isnan(alpha.low) for alpha in curve.alphas) else " Bars: 95 % interval over subsets."
     return Picture(
         f"Fewer {curve.over}",
         svg(lambda ax: figures.plot(curve, ax, order=look), f"Fewer {curve.over}: {told}"),
-        f"{told}. Mean over {'up to ' if min(curve.subsets[:-1] or (many,)) != many else ''}{many} random subsets; "
-        f"bars: 95 % interval over subsets.{' Windows differ: so may what they say.' if moved else ''}",
+        f"{told}. Mean over {'up to ' if min(curve.subsets[:-1] or (many,)) != many else ''}{many} random subsets."
+        f"{bars}{' Windows differ: so may what they say.' if moved else ''}",
     )
 
 
