@@ -158,13 +158,13 @@ def responses_of(values: Any, name: str = "responses") -> Responses:
     Args:
         values: a tensor or array; or what has `dims`, `coords` and `values`, such as an xarray `DataArray` of
             presentation × neuroid with stimulus and repetition coordinates.
-        name: what the responses are called.
+        name: what the responses are called; an assembly brings its own.
 
     Raises:
         ValueError: for another number of axes, or an assembly without stimuli.
     """
     if hasattr(values, "dims") and hasattr(values, "coords"):
-        return assemblies.responses_of(values, name=name)
+        return assemblies.responses_of(values, name="" if name == "responses" else name)
     tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
     need(
         tensor.ndim in (2, 3),

@@ -11,6 +11,10 @@ from exact import refusal
 from torch.testing import assert_close
 
 from eigenfall import assemblies
+from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.measurement import measure
+from eigenfall.plans import Plan
+from eigenfall.spectra.pca import PCA
 
 
 def drawn(*shape):
@@ -45,6 +49,17 @@ def test_presentations_are_pivoted(index, turned):
     assert found.understood == (
         "6 stimuli × 5 units × 3 repeats, from 18 presentations; stimuli by coordinate 'stimulus_id'"
     )
+
+
+def test_an_assembly_is_measured_as_it_is():
+    values = drawn(REPEATS, STIMULI, UNITS)
+    found = measure(
+        assembly(values),
+        plan=Plan(spectra=(PCA(),), fits=(LeastSquares(1, 4),), draws=0, simulations=0, subsets=0, dimensions=()),
+    )
+    assert found.name == "V4"
+    halves = torch.from_numpy(np.stack([values[0], values[2]])).mean(0)  # the one in the middle is left out
+    assert_close(found.spectra["pca"].eigenvalues, torch.linalg.eigvalsh(torch.cov(halves.T)).flip(0))
 
 
 def test_one_time_bin_is_no_axis_and_several_are_asked_about():
