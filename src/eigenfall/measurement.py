@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from eigenfall import assemblies, parts
 from eigenfall.activations import activations, margins
+from eigenfall.assemblies import Assembly
 from eigenfall.check import need
 from eigenfall.exponents import measuring_responses
 from eigenfall.fits.leastsquares import LeastSquares
@@ -163,7 +164,7 @@ def responses_of(values: Any, name: str = "responses") -> Responses:
     Raises:
         ValueError: for another number of axes, or an assembly without stimuli.
     """
-    if hasattr(values, "dims") and hasattr(values, "coords"):
+    if isinstance(values, Assembly):
         return assemblies.responses_of(values, name="" if name == "responses" else name)
     tensor = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
     need(
@@ -200,7 +201,7 @@ def _first(inputs: Any, targets: Any, count: int | None) -> Split | None:
 
 
 def measure(
-    subject: nn.Module | Responses | Tensor | np.ndarray,
+    subject: nn.Module | Responses | Tensor | np.ndarray | Assembly,
     inputs: Any = None,
     targets: Any = None,
     *,
