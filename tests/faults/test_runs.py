@@ -122,7 +122,11 @@ def test_interrupted_it_keeps_what_is_finished(tmp_path):
     finish = ["train", "--arm", "done", "--steps", "5", "--preset", "none", "--draws", "0", "--output", str(tmp_path)]
     subprocess.run([sys.executable, "-m", "eigenfall", *finish], check=True, capture_output=True)
     process = subprocess.Popen(
-        [sys.executable, "-m", "eigenfall", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        [sys.executable, "-m", "eigenfall", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a suite in the background ignores it
     )
     deadline = time.monotonic() + 60
     while not list((tmp_path / ".partial").glob("*/*")) and time.monotonic() < deadline:
