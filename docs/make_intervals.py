@@ -4,7 +4,7 @@
 
 300 stimuli × 500 units × 2 repeats, signal n^−α of the population, noise n^−1 of twice or of half the signal's standard
 deviation, with the signal's eigenvectors or with its own. Each data set is one line of runs/intervals/CELL.jsonl; a
-second call goes on where the first was stopped. Two and a half hours on two cores. The table goes to docs/intervals.md,
+second call goes on where the first was stopped. About three hours on two cores. The table goes to docs/intervals.md,
 its numbers to
 src/eigenfall/coverage.json, from which reports quote them.
 """
@@ -132,6 +132,7 @@ def summary(cell: tuple[float, float, float], name: str) -> dict[str, float | in
         "error": round(math.sqrt(covered * (1 - covered) / len(with_interval)), 4),
         "width": round(float((with_interval[:, 2] - with_interval[:, 1]).median()), 4),
         "sets": len(with_interval),
+        "window": [] if name == "meme" else list(WINDOW),
         "stimuli": STIMULI,
         "units": UNITS,
         "without": len(done(cell)) - len(with_interval),

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from eigenfall.check import given, need
 from eigenfall.clients import connected, fetched, pickled
-from eigenfall.grams.readings import finished, need_stimuli, resumed
+from eigenfall.grams.readings import finished, need_stimuli, resumed, told
 from eigenfall.grams.routes import Side
 from eigenfall.grams.sums import OverStimuli, OverUnits, need_finite
 from eigenfall.linalg import Precision
@@ -102,7 +102,7 @@ def gramming(
             pickled(responses.chunks, f"chunks of {responses.name}"), responses.chunked_over, precision, responses.name
         )
         sums = yield from _added(client, work, len(pieces), kept or {})
-    return finished(sums, responses.shape, responses.name)[0]
+    return told(responses, *finished(sums, responses.shape, responses.name))[0]
 
 
 def _need_side(responses: Responses, side: Side | None) -> None:

@@ -31,10 +31,12 @@ def studied(estimator: Any, fit: Any) -> tuple[str, ...]:
         return ()
     bias, cover = [row["bias"] for row in rows], [100 * row["coverage"] for row in rows]
     first = rows[0]
+    where = " over ranks {}–{}, shortened,".format(*first["window"]) if first["window"] else ""
     return (
-        f"against the exponent of the population, its bias was {_between(bias, '+.2f')} and its 95 % interval over "
-        f"stimuli held that exponent in {_between(cover, '.0f')} % of simulated recordings of {first['stimuli']} "
-        f"stimuli × {first['units']} units, over {len(rows)} cells of exponent and noise (docs/intervals.md).",
+        f"against the exponent of the population, its bias{where} was {_between(bias, '+.2f')} and its 95 % interval "
+        f"over stimuli held that exponent in {_between(cover, '.0f')} % of simulated recordings of "
+        f"{first['stimuli']} stimuli × {first['units']} units, over {len(rows)} cells of exponent and noise "
+        "(docs/intervals.md).",
     )
 
 

@@ -80,7 +80,7 @@ def half_samples(
     """The fit of a spectrum, each parameter with its interval over stimuli.
 
     A half-sample is fitted over that part of the window that it can hold. Blocks of stimuli (`responses.block`) are
-    drawn together.
+    drawn together, of a Gram matrix too.
 
     Args:
         responses: what the spectrum was estimated from: in memory, a stream that is read again for each draw, or a
@@ -138,15 +138,14 @@ def halving(
     """
     need(draws >= 2, expected="at least two half-samples", got=f"draws={draws}", remedy="Take 20 or more.")
     pieces = dict(kept or {})
-    block = 1 if isinstance(responses, Gram) else responses.block
     for number, seed in enumerate(seeds(generator, draws)):
         name = f"half {number}"
         if name not in pieces:
-            drawn = half(spectrum.stimuli, block, seeded(seed))
+            drawn = half(spectrum.stimuli, responses.block, seeded(seed))
             pieces[name] = _flat(estimator(_of(responses, drawn, spectrum.stimuli), seeded(seed + 1)))
         yield Stage(f"half-samples, {spectrum.estimator}", number + 1, draws, {name: pieces[name]})
     notices = []
-    if isinstance(responses, Responses) and responses.sampled_over == "time" and responses.block == 1:
+    if responses.sampled_over == "time" and responses.block == 1:
         notices = [
             "WARN: the interval takes successive time points for independent; say with `block` how many are not."
         ]

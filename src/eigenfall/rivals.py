@@ -153,8 +153,7 @@ def _split(
     responses: Responses | Gram, stimuli: int, estimator: Estimator, laws: Sequence[Fit], generator: torch.Generator
 ) -> list[list[float]]:
     """e² of each law on one split, one way and the other."""
-    block = 1 if isinstance(responses, Gram) else responses.block
-    first = half(stimuli, block, generator)
+    first = half(stimuli, responses.block, generator)
     others = torch.ones(stimuli, dtype=torch.bool)
     others[first] = False
     halves = [estimator(_among(responses, indices, stimuli), generator) for indices in (first, others.nonzero()[:, 0])]

@@ -179,6 +179,9 @@ def test_time_points_drawn_singly_are_warned_of():
         "WARN: the interval takes successive time points for independent; say with `block` how many are not.",
     )
     assert interval(Responses(values=values, sampled_over="time", block=5), LeastSquares(1, 8)).notices == ()
+    moments = gram(Responses(values=values, sampled_over="time"), side="stimuli")
+    drawn = half_samples(moments, PCA()(moments), PCA(), LeastSquares(1, 8), seeded(0), draws=4)
+    assert drawn.notices[0].startswith("WARN: the interval takes successive time points")
 
 
 # ---------------------------------------------------------------------- what is resampled
@@ -199,8 +202,9 @@ def test_streams_are_read_again_and_give_the_same(over, stimuli, units):
     assert streamed.parameters["alpha"].low == pytest.approx(kept.parameters["alpha"].low, abs=1e-9)
 
 
-def test_a_gram_over_stimuli_is_enough():
-    responses = Responses(values=gaussian(40, 60, seed=4)[None])
+@pytest.mark.parametrize("block", [1, 4])
+def test_a_gram_over_stimuli_is_enough(block):
+    responses = Responses(values=gaussian(40, 60, seed=4)[None], block=block)
     fit, spectrum = LeastSquares(1, 12), PCA()(responses, seeded(0))
     from_gram = half_samples(gram(responses), spectrum, PCA(), fit, seeded(0), draws=10)
     assert from_gram.parameters["alpha"].low == pytest.approx(

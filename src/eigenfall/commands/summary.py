@@ -101,7 +101,7 @@ def show_recording(record: Record, console: Console) -> None:
 def _about(key: str, fit: SpectrumFit) -> tuple[str, ...]:
     alpha = fit.parameters["alpha"]
     ends = "" if math.isnan(alpha.low) else f"\n[{alpha.low:.3f}, {alpha.high:.3f}]"
-    weights = "" if fit.weights == "none" or fit.law != "power" else ", weights 1/n"
+    weights = ", weights 1/n" if fit.weights == "1/n" and fit.law == "power" else ""
     law = f"{fit.method}{weights}" if fit.law == "power" else f"{fit.method}, {fit.law}"
     return key, fit.target if key else "", law, f"{fit.used[0]}–{fit.used[1]}", f"{alpha.value:.3f}{ends}"
 

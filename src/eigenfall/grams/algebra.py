@@ -83,6 +83,7 @@ def among(moments: Gram, indices: Int64[Tensor, " drawn"]) -> Gram:
         stimuli=len(indices),
         across=None if across is None else across - across.mean(),
         per_unit=None,
+        block=1,
     )
 
 

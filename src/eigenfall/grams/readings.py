@@ -15,6 +15,7 @@ All sums are float64; with "mixed", products of chunks are float32. E[xxᵀ] −
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float, Int64
@@ -76,7 +77,7 @@ def gramming(
         way = route(responses, precision, memory, side=side)
         if way.readings > 1:
             _need_one_group(labels)
-            return ((yield from crossing(responses, way, precision, memory, kept or {})),)
+            return told(responses, (yield from crossing(responses, way, precision, memory, kept or {})))
     groups = 1 if labels is None else int(labels.max()) + 1
     pieces, over = _along(responses, side)
     fold = _Fold(over, "stimuli" if labels is not None else side, precision, labels, groups, responses.name)
@@ -86,7 +87,12 @@ def gramming(
         fold.add(piece)
         del piece
         yield Stage("second moments", number, total, {**fold.made(), "at": torch.tensor(number)})
-    return fold.grams(shape)
+    return told(responses, *fold.grams(shape))
+
+
+def told(responses: Responses, *found: Gram) -> tuple[Gram, ...]:
+    """Second moments with what their responses say of successive stimuli."""
+    return tuple(replace(one, sampled_over=responses.sampled_over, block=responses.block) for one in found)
 
 
 def need_stimuli(size: Size, name: str) -> None:

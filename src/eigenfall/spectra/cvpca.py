@@ -106,6 +106,7 @@ class CvPCA:
                 pieces[name] = _scores(*pairs(shuffle))[:, : self.components]
             yield Stage("cvPCA, shuffles", shuffle + 1, self.shuffles, {name: pieces[name]})
         scores = torch.stack([pieces[f"shuffle {shuffle}"] for shuffle in range(self.shuffles)])
+        scores = scores[..., : moments.units]  # beyond it nothing but rounding, on the stimulus side
         values, noise = scores.mean(0) / (moments.stimuli - 1)
         return Spectrum(
             eigenvalues=values,

@@ -55,6 +55,8 @@ class Gram:
             `(2, units)`; from them follows the share of signal in a unit's variance. The first is NaN for one repeat;
             constant units are 0.
         dropped: what was left out, and how many.
+        sampled_over: what the responses' second axis counts.
+        block: how many successive stimuli belong together; carried over from the responses, as resampling needs it.
     """
 
     matrix: Float64[Tensor, "rows rows"]
@@ -68,6 +70,8 @@ class Gram:
     means: Float64[Tensor, "repeats units"] | None = None
     per_unit: Float64[Tensor, "2 all_units"] | None = None
     dropped: Mapping[str, int] = field(default_factory=dict)
+    sampled_over: Literal["stimuli", "time"] = "stimuli"
+    block: int = 1
 
     def pair(self, first: int, second: int) -> Float64[Tensor, "side side"]:
         """The block of two repeats, counted from 0: a view."""
