@@ -29,6 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
     ("coverage", "pipeline", "presets", "rivals", "subsampling"),
+    ("beside",),
     ("exponents",),
     ("measurement", "comparison"),
     ("runs",),
