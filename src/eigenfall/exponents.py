@@ -68,7 +68,7 @@ def measuring_responses(responses: Responses, plan: Plan, kept: Pieces | None = 
     work = recording(ready, seeded(reading), plan.precision, plan.memory, read, plan.cluster)
     recorded = yield from under("gram", work)
     found: list[Estimated] = []
-    for key, estimator in _named(plan.spectra or _usual(recorded.size[0])).items():
+    for key, estimator in _named(plan.spectra or _usual(recorded.size)).items():
         found.append((yield from _estimated(recorded, key, estimator, plan, seeded(estimating), kept)))
     need(
         any(one.fit is not None for one in found),
@@ -109,8 +109,11 @@ def _understood(ready: Responses, plan: Plan) -> str:
     return "\n".join(filter(None, [ready.understood, f"Estimated from {way}."]))
 
 
-def _usual(count: int) -> tuple[Any, ...]:
-    return (CvPCA(), MEME()) if count > 1 else (PCA(),)
+def _usual(size: tuple[int, int, int]) -> tuple[Any, ...]:
+    """The estimators where none were asked for: those that the recording has repeats and stimuli for."""
+    if size[0] == 1:
+        return (PCA(),)
+    return (CvPCA(), MEME()) if size[1] >= 2 * MEME().moments else (CvPCA(),)
 
 
 def _named(estimators: tuple[Any, ...]) -> dict[str, Any]:

@@ -18,8 +18,8 @@ class Plan:
     Attributes:
         layers: module paths; empty: every `hidden1`, `hidden2`, … of our own architectures.
         view: convolutional maps as units: flatten, channels or pool.
-        spectra: parts of kind spectra; empty: pca of a model's layers and of a recording without repeats, cvpca and
-            meme of one with repeats.
+        spectra: parts of kind spectra; empty: pca of a model's layers and of a recording without repeats, cvpca and,
+            from 20 stimuli on, meme of one with repeats.
         fits: parts of kind fits, the first that reads what an estimator gives makes its exponent, the others stand
             beside it; empty: leastsquares, with marchenkopastur beside it without repeats, and momentlaw, single and
             broken, for moments.

@@ -142,6 +142,12 @@ def test_too_few_stimuli_for_the_window_are_refused():
     )
 
 
+def test_stimuli_too_few_for_moments_are_measured_without_them():
+    values = PowerLaw(stimuli=15, units=40, noise=0.1)().values
+    plan = Plan(fits=(LeastSquares(1, 6),), draws=0, simulations=0, subsets=0, dimensions=())
+    assert set(consumed(measuring_responses(Responses(values=values), plan)).fits) == {"cvpca"}
+
+
 def test_fits_that_no_estimator_feeds_are_refused(responses):
     plan = Plan(spectra=(CvPCA(),), fits=(MomentLaw(),))
     assert refusal(lambda: consumed(measuring_responses(responses, plan))) == (

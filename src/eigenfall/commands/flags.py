@@ -22,7 +22,8 @@ class Measuring:
         view: convolutional maps as units: every value (flatten), channels at every place (channels), or their means
             (pool).
         spectrum: estimator of the spectrum, see `eigenfall parts spectra`; may be given several times. Without it: pca
-            of a model's layers and of a recording without repeats, cvpca and meme of one with repeats.
+            of a model's layers and of a recording without repeats, cvpca and, from 20 stimuli on, meme of one with
+            repeats.
         fit: law and window of the exponent, see `eigenfall parts fits`; may be given several times: the first that
             reads what an estimator gives makes the exponent. Without it: leastsquares, and momentlaw for meme.
         draws: half-samples of the stimuli behind each exponent's interval, twice the halves of the units; 0: none.
