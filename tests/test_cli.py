@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from eigenfall.cli import COMMANDS, main, overview
+from eigenfall.records import load_all
 
 QUICK = ["--steps", "60", "--architecture", "mlp:widths=16/16", "--fit", "leastsquares:first_rank=2", "--draws", "4"]
 SMALL = [*QUICK, "--smoothness-inputs", "20", "--attacked", "40", "--epsilons", "0.05", "0.1", "--noise", "0.2"]
@@ -114,6 +115,20 @@ def test_measure_a_recording(tmp_path, capsys):
     (alpha,) = [entry for entry in rows(tmp_path / "rows.json") if entry["quantity"] == "alpha" and "seed" in entry]
     assert alpha["low"] < alpha["value"] < alpha["high"]
     assert (alpha["n"], alpha["units"], alpha["first_rank"], alpha["last_rank"]) == (300, 60, 2, 40)
+
+
+def test_a_recording_without_an_exponent_is_kept_and_fails(tmp_path, capsys):
+    np.save(tmp_path / "few.npy", np.random.default_rng(0).normal(size=(2, 9, 50)))
+    assert main(["measure", str(tmp_path / "few.npy"), "--output", str(tmp_path / "runs")]) == 2
+    said = capsys.readouterr()
+    assert "WARN: cvpca: Expected a window of at least three ranks" in said.out
+    assert said.err.splitlines()[-1] == (
+        "eigenfall: Expected an exponent of few, got none: every fit was refused, for the reasons above. Look at the "
+        "spectrum on the page, then choose a window with --fit, or record more stimuli."
+    )
+    (record,) = load_all(tmp_path / "runs")
+    assert len(record.measurement.spectra["cvpca"].eigenvalues) == 9
+    assert (tmp_path / "runs" / f"{record.name}.html").is_file()
 
 
 def test_measure_your_own_model(tmp_path, monkeypatch):

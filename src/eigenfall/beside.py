@@ -1,5 +1,4 @@
 """What stands beside an exponent, to judge it by: intervals, other windows and laws, curves, simulations.
-simulations.
 
 Each is a piece of its own, and one that is refused is said to have been; the others stand.
 """
@@ -116,7 +115,9 @@ def beside_of(
                 kept=kept_under("rivals", kept),
             )
             rivals = yield from _tried(under("rivals", work), refusals, "comparison of laws")
-        bias = yield from _simulated(recorded, one, population, plan, (biased, held), kept, refusals)
+    bias = yield from _simulated(recorded, one, population, plan, (biased, held), kept, refusals)
+    if bias and plan.redraws:
+        over["stimuli and trials"] = redrawn(fit, bias[0], "stimuli and trials")
     if len(bias) > 1:
         over["trials"] = redrawn(fit, bias[1], "trials")
     fits = list(_fits(estimate, fit, one.laws, drawn, refusals))
@@ -176,12 +177,16 @@ def _simulated(
     kept: Pieces,
     refusals: list[str],
 ) -> Working[tuple[SimulatedBias, ...]]:
-    """What the estimator says of recordings of this size; and, with repeats, of new trials of one of them."""
-    if population is None or plan.simulations < 2:
+    """What the estimator says of recordings of this size; and, with repeats, of new trials of one of them.
+
+    Redraws of signal and noise are these recordings, as many of them as were asked for.
+    """
+    if population is None or max(plan.simulations, plan.redraws) < 2:
         return ()
     found: list[SimulatedBias] = []
+    like = one.estimate if isinstance(one.estimate, Moments) and hasattr(one.estimator, "again") else None
     for name, same, generator in zip(("simulated", "trials"), (False, True), generators):
-        if same and (recorded.size[0] < 2 or not found):
+        if same and (recorded.size[0] < 2 or not found or plan.simulations < 2):
             break
         work = simulating(
             population,
@@ -189,8 +194,10 @@ def _simulated(
             one.estimator,
             one.laws[0],
             generator,
-            plan.simulations,
+            plan.simulations if same else plan.redraws or plan.simulations,
             same,
+            recorded.size[0],
+            like,
             kept_under(name, kept),
         )
         bias = yield from _tried(under(name, work), refusals, "simulated bias")

@@ -74,7 +74,7 @@ def _times_upper(powers: Tensor, upper: Tensor) -> Tensor:
 def moments(
     products: Float64[Tensor, "batch pairs pairs"], units: int, count: int = 10, both: bool = True
 ) -> Float64[Tensor, "batch orders"]:
-    """m̂₁ … of each of several orders.
+    """m̂₁ … of each of several orders: Uᵃ⁺ᵇA from few powers, tr(UᵃUᵇA), 2√K products for K moments.
 
     Args:
         products: D₁D₂ᵀ, as `paired` makes them.
@@ -85,14 +85,19 @@ def moments(
     pairs = products.shape[-1]
     scale = _counts(pairs, units, count).to(products.device)
     total = torch.zeros(len(products), count, dtype=torch.float64, device=products.device)
+    step = max(1, math.isqrt(count - 1))
     for own in (products, products.transpose(1, 2))[: 1 + both]:
-        upper, lower = own.triu(1), own.tril(-1).transpose(1, 2).flatten(1)
+        upper, closing = own.triu(1), own.tril()  # of UᵇA only what stands on and below the diagonal closes a cycle
         total[:, 0] += own.diagonal(dim1=1, dim2=2).sum(1)
-        powers = upper
+        powers, openings = upper, [upper.mT.flatten(1)]  # Uᵃ, a = 1 … step
+        for _ in range(step - 1):
+            powers = _times_upper(powers, upper)
+            openings.append(powers.mT.flatten(1))
         for order in range(1, count):
-            total[:, order] += torch.linalg.vecdot(powers.flatten(1), lower)
-            if order + 1 < count:
-                powers = _times_upper(powers, upper)
+            giant, baby = divmod(order - 1, step)
+            if giant and not baby:
+                closing = _lower_of(powers, closing)
+            total[:, order] += torch.linalg.vecdot(openings[baby], closing.flatten(1))
     return total / ((1 + both) * scale)
 
 
@@ -129,10 +134,11 @@ def influences(
 
 
 def _lower_of(upper: Tensor, closing: Tensor) -> Tensor:
-    """On and below the diagonal, a strictly upper triangular matrix times another."""
+    """On and below the diagonal, a strictly upper triangular matrix times a lower triangular one."""
     found = torch.zeros_like(closing)
-    side = len(closing)
-    for start in range(0, side, BLOCK):
-        end = min(start + BLOCK, side)
-        found[start:end, :end] = upper[start:end, start:] @ closing[start:, :end]
+    side = closing.shape[-1]
+    block = min(BLOCK, max(32, side // 4))
+    for start in range(0, side, block):
+        end = min(start + block, side)
+        found[..., start:end, :end] = upper[..., start:end, start:] @ closing[..., start:, :end]
     return found.tril_()

@@ -57,7 +57,8 @@ def measuring_responses(responses: Responses, plan: Plan, kept: Pieces | None = 
         kept: pieces of an earlier call that did not end.
 
     Raises:
-        ValueError: if an estimator refuses the recording, or no exponent can be had from any.
+        ValueError: if an estimator refuses the recording. A fit that refuses a spectrum leaves no exponent: the
+            spectrum is in the result, the reason among its notices.
     """
     kept = kept or {}
     ready = _ready(responses, plan.split)
@@ -70,12 +71,6 @@ def measuring_responses(responses: Responses, plan: Plan, kept: Pieces | None = 
     found: list[Estimated] = []
     for key, estimator in _named(plan.spectra or _usual(recorded.size)).items():
         found.append((yield from _estimated(recorded, key, estimator, plan, seeded(estimating), kept)))
-    need(
-        any(one.fit is not None for one in found),
-        expected=f"an exponent of {ready.name}",
-        got=f"none: {' '.join(one.refusal for one in found).rstrip('.')}",
-        remedy="Choose another window with --fit, or record more stimuli.",
-    )
     population = population_from(recorded, found)
     beside: dict[str, Beside] = {}
     for one in found:

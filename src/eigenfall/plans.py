@@ -25,7 +25,10 @@ class Plan:
             broken, for moments.
         split: how a recording's presentations are made into two repeats: halves, alternate, first; none: as they are.
         draws: half-samples of the stimuli behind each exponent's interval, and twice the halves of the units; 0: none.
-        simulations: simulated recordings behind an estimator's bias at this size; 0: none.
+        simulations: simulated recordings behind an estimator's bias at this size, and, with their signal held, behind
+            its interval over trials; 0: none.
+        redraws: recordings redrawn from the fitted law and noise behind an interval over stimuli and trials together,
+            and behind the bias too; 0: none.
         subsets: random subsets at each fraction of units and of stimuli; 0: no curves.
         dimensions: parts of kind dimensions, of a recording; `None`: all that need no settings.
         precision: of a recording's second moments: float64, or mixed.
@@ -50,6 +53,7 @@ class Plan:
     split: Splitting = "halves"
     draws: int = 20
     simulations: int = 8
+    redraws: int = 0
     subsets: int = 2
     dimensions: tuple[Any, ...] | None = None
     precision: Precision = "float64"

@@ -91,7 +91,7 @@ def of_diagnostics(found: Diagnostics, layer: str) -> Iterator[Row]:
         about = {"layer": layer, "estimator": fit.estimator, "target": fit.target, "method": fit.method}
         yield row("window_alpha", fit.parameters["alpha"], **about, **_window(fit))
     for source, value in found.over.items():
-        yield row(f"alpha_over_{source}", value, layer=layer)
+        yield row(f"alpha_over_{source.replace(' ', '_')}", value, layer=layer)
     for curve in found.subsampling:
         for count, alpha, (first, last) in zip(curve.counts.tolist(), curve.alphas, curve.windows):
             about = {"layer": layer, "subsampled": curve.over, "count": count}

@@ -7,6 +7,7 @@ signal held, over new noise alone. The truth is what the same fit says of the pl
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -32,6 +33,8 @@ def simulated(
     generator: torch.Generator,
     runs: int = 8,
     same_signal: bool = False,
+    repeats: int = 2,
+    like: Moments | None = None,
 ) -> SimulatedBias:
     """Bias and scatter of an estimator's exponent at a given size.
 
@@ -43,11 +46,14 @@ def simulated(
         generator: everything is drawn with it.
         runs: how many recordings.
         same_signal: the signal is drawn once, so that only noise differs.
+        repeats: of each recording.
+        like: what an estimator of moments made of the real recording: simulated ones are fitted with its covariances,
+            which is quick, instead of with covariances of their own.
 
     Raises:
         ValueError: for fewer than two runs, or if more than half of the recordings cannot be fitted.
     """
-    return consumed(simulating(population, stimuli, estimator, fit, generator, runs, same_signal))
+    return consumed(simulating(population, stimuli, estimator, fit, generator, runs, same_signal, repeats, like))
 
 
 def simulating(
@@ -58,17 +64,20 @@ def simulating(
     generator: torch.Generator,
     runs: int = 8,
     same_signal: bool = False,
+    repeats: int = 2,
+    like: Moments | None = None,
     kept: Mapping[str, Tensor] | None = None,
 ) -> Working[SimulatedBias]:
     """As `simulated`, run by run; `kept` are pieces of an earlier call that did not end."""
     need(runs >= 2, expected="at least two simulated recordings", got=f"{runs}", remedy="Take eight or more.")
     pieces = dict(kept or {})
     signal, *each = seeds(generator, 1 + runs)
+    estimate = estimator if like is None else partial(_again, estimator, like)
     for run, seed in enumerate(each):
         name = f"run {run}"
         if name not in pieces:
             own = seeded(signal if same_signal else seed + 1)
-            pieces[name] = _one(population, stimuli, estimator, fit, seeded(seed), own)
+            pieces[name] = _one(population, stimuli, repeats, estimate, fit, seeded(seed), own)
         yield Stage(f"simulated recordings, {parts.name_of(estimator)}", run + 1, runs, {name: pieces[name]})
     found = torch.stack([pieces[f"run {run}"] for run in range(runs)])
     fitted = found[~found[:, 0].isnan()]
@@ -96,12 +105,22 @@ def simulating(
     )
 
 
+def _again(estimator: Any, like: Moments, moments: Gram, generator: torch.Generator) -> Moments:
+    return estimator.again(moments, like, generator)
+
+
 def _one(
-    population: Population, stimuli: int, estimator: Any, fit: Any, generator: torch.Generator, signal: torch.Generator
+    population: Population,
+    stimuli: int,
+    repeats: int,
+    estimator: Estimator,
+    fit: Any,
+    generator: torch.Generator,
+    signal: torch.Generator,
 ) -> Tensor:
     """Exponent of one simulated recording, and that of its noise-free responses; NaN where there is no fit."""
     state = signal.get_state()
-    moments = recording(population, stimuli, generator, signal=signal)
+    moments = recording(population, stimuli, generator, repeats, signal=signal)
     alpha = _alpha(lambda: fit(estimator(moments, generator)))
     if getattr(fit, "reads", "spectrum") == "moments":
         return torch.tensor([alpha, float("nan")], dtype=torch.float64)

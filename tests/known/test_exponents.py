@@ -21,7 +21,9 @@ from eigenfall.types import Responses
 
 QUICK = MEME(moments=5, pairings=2, resamples=12)
 WINDOW = LeastSquares(first_rank=3, last_rank=30)
-PLAN = Plan(spectra=(CvPCA(shuffles=2), QUICK), fits=(WINDOW,), draws=4, simulations=2, subsets=1, dimensions=())
+PLAN = Plan(
+    spectra=(CvPCA(shuffles=2), QUICK), fits=(WINDOW,), draws=4, simulations=2, redraws=3, subsets=1, dimensions=()
+)
 
 
 @pytest.fixture(scope="module")
@@ -54,9 +56,12 @@ def test_targets_that_differ_are_warned_of(found):
 
 
 def test_every_source_of_variation_has_an_interval_of_its_own(found):
-    stimuli, over = found.fits["cvpca"].parameters["alpha"], found.diagnostics["cvpca"].over
-    assert (stimuli.over, over["trials"].over, over["units"].over) == ("stimuli", "trials", "units")
-    assert all(one.low < stimuli.value < one.high for one in (stimuli, over["trials"], over["units"]))
+    for key in ("cvpca", "meme"):
+        stimuli, over = found.fits[key].parameters["alpha"], found.diagnostics[key].over
+        assert stimuli.over == "stimuli"
+        assert set(over) == {"stimuli and trials", "trials", "units"}
+        assert all(one.over == source for source, one in over.items())
+        assert all(one.low < stimuli.value < one.high for one in (stimuli, *over.values()))
 
 
 def test_what_stands_beside_an_exponent(found):
@@ -66,7 +71,7 @@ def test_what_stands_beside_an_exponent(found):
     assert [curve.over for curve in beside.subsampling] == ["stimuli", "units"]
     assert all(curve.alphas[-1].value == found.fits["cvpca"].alpha for curve in beside.subsampling)
     (bias,) = beside.bias
-    assert (bias.stimuli, bias.units, bias.runs) == (120, 60, 2)
+    assert (bias.stimuli, bias.units, bias.runs) == (120, 60, 3)
     assert bias.planted["alpha"] == found.fits["meme"].alpha
     assert bias.signal_share == pytest.approx(0.8, abs=0.1)  # noise of half the signal's standard deviation
     assert {law.fit.law for law in beside.laws} == {"power", "broken", "cutoff", "stretched", "lognormal"}
@@ -75,7 +80,7 @@ def test_what_stands_beside_an_exponent(found):
 def test_every_number_is_a_row(found):
     said = {row["quantity"] for row in found.rows}
     assert {"alpha", "other_alpha", "window_alpha", "subsampled_alpha", "simulated_bias", "signal_share"} <= said
-    assert {"alpha_over_units", "alpha_over_trials", "law_against_power"} <= said
+    assert {"alpha_over_units", "alpha_over_trials", "alpha_over_stimuli_and_trials", "law_against_power"} <= said
 
 
 @pytest.mark.parametrize("stops", [9, 40])
@@ -132,13 +137,15 @@ def test_a_repeat_too_few_is_refused(responses):
     )
 
 
-def test_too_few_stimuli_for_the_window_are_refused():
+def test_a_spectrum_that_every_fit_refuses_is_there_with_the_reason():
     values = torch.randn(2, 9, 50, generator=seeded(0))
     plan = Plan(spectra=(PCA(),), dimensions=())
-    assert refusal(lambda: consumed(measuring_responses(Responses(values=values), plan))) == (
-        "Expected an exponent of responses, got none: pca: Expected a window of at least three ranks, got 0: it starts "
-        "at rank 11, and the numerical rank is 8 with S = 9 stimuli and 50 units. Start the window earlier, or record "
-        "more stimuli. Choose another window with --fit, or record more stimuli."
+    found = consumed(measuring_responses(Responses(values=values), plan))
+    assert not found.fits
+    assert len(found.spectra["pca"].eigenvalues) == 8
+    assert found.notices[-1] == (
+        "WARN: pca: Expected a window of at least three ranks, got 0: it starts at rank 11, and the numerical rank "
+        "is 8 with S = 9 stimuli and 50 units. Start the window earlier, or record more stimuli."
     )
 
 

@@ -79,7 +79,10 @@ class Recording:
         axes: what the axes of its array are, in order, such as repeats,stimuli,units; empty: guessed.
         split: how presentations are made into two repeats: the first half against the last (halves), odd against even
             (alternate), the first two (first), or not at all (none).
-        simulations: simulated recordings of the same size behind each estimator's bias; 0: none.
+        simulations: simulated recordings of the same size behind each estimator's bias, and, with their signal held,
+            behind its interval over trials; 0: none.
+        redraws: recordings redrawn, signal and noise, behind an interval over stimuli and trials together; 200 are
+            many, 0: none.
         subsets: random subsets at each fraction of the units and of the stimuli; 0: no curves.
         dimension: measure of dimension, see `eigenfall parts dimensions`; may be given several times. Without it: all.
         precision: of second moments, float64, or mixed: products in float32, sums in float64.
@@ -90,6 +93,7 @@ class Recording:
     axes: str = ""
     split: Splitting = "halves"
     simulations: int = 8
+    redraws: int = 0
     subsets: int = 2
     dimension: Parts = ()
     precision: Literal["float64", "mixed"] = "float64"
@@ -102,6 +106,7 @@ class Recording:
             plan,
             split=self.split,
             simulations=self.simulations,
+            redraws=self.redraws,
             subsets=self.subsets,
             dimensions=read_all("dimensions", self.dimension) or None,
             precision=self.precision,

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Recording, RecordingFlags
 from eigenfall.commands.subjects import run_of
@@ -56,3 +57,9 @@ def measure(
         found = load(folder)
         page = write([found], output / f"{found.name}.html", f"The spectrum of {run.arm}", command_line())
         screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
+        need(
+            bool(found.measurement.fits),
+            expected=f"an exponent of {run.arm}",
+            got="none: every fit was refused, for the reasons above",
+            remedy="Look at the spectrum on the page, then choose a window with --fit, or record more stimuli.",
+        )

@@ -87,13 +87,14 @@ def show_recording(record: Record, console: Console) -> None:
         beside = found.diagnostics[key]
         lines.append((*_about(key, fit), *(_ends(beside.over.get(source)) for source in sources), _bias(beside)))
         lines += [(*_about("", other), *("" for _ in sources), "") for other in beside.fits]
-    screen.table(
-        f"Exponents of {found.name}",
-        [*columns, "bias at this size"] if simulated else columns,
-        lines if simulated else [line[:-1] for line in lines],
-        console,
-        words=4,
-    )
+    if lines:
+        screen.table(
+            f"Exponents of {found.name}",
+            [*columns, "bias at this size"] if simulated else columns,
+            lines if simulated else [line[:-1] for line in lines],
+            console,
+            words=4,
+        )
     for notice in found.notices[1:]:
         console.print(notice, markup=False, soft_wrap=True, style="bold" if notice.startswith("WARN") else "")
 

@@ -122,6 +122,24 @@ class MEME:
             notices=notices,
         )
 
+    def again(self, moments: Gram, like: Moments, generator: torch.Generator | None = None) -> Moments:
+        """Moments of another recording of a population, with the covariances of a first: redraws fit as it was fitted.
+
+        Args:
+            moments: of the other recording, over stimuli.
+            like: the first.
+            generator: orders are drawn with it.
+        """
+        subset, pairing = seeds(generator, 2)
+        some, _ = consumed(self._moments(moments, seeded(subset), {}))
+        found = [
+            eigenmoments.moments(
+                eigenmoments.paired(across, order[None]), some.units, self.moments, self.roles == "both"
+            )[0]
+            for across, order in self._orders(some, seeded(pairing))
+        ]
+        return replace(like, values=torch.stack(found).mean(0).cpu(), name=moments.name)
+
     def _moments(
         self, responses: Responses | Gram, generator: torch.Generator, kept: Mapping[str, Tensor]
     ) -> Working[tuple[Gram, tuple[str, ...]]]:
