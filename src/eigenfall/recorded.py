@@ -2,9 +2,13 @@
 
     G = Σ G_g   over groups g of units, drawn at random
 
-so that half of the units, or a hundredth, have the sum over some of the groups, and no unit is read again. There are as
-many groups, a power of two up to 128, as memory allows; one, if stimuli are many. Where stimuli are more than units and
-the matrix over them would not fit, estimators are given the responses, and each reads them for itself.
+so that half of the units, or a hundredth, have the sum over some of the groups, and no unit is read again. There are
+128 equal groups; or, where memory does not allow that, fewer, the last of them halved again and again:
+
+    | 1/4 | 1/4 | 1/4 | 1/8 | 1/16 | 1/32 | 1/32 |      seven groups: two subsets at every fraction down to 1/32
+
+There is one, if stimuli are many. Where stimuli are more than units and the matrix over them would not fit, estimators
+are given the responses, and each reads them for itself.
 """
 
 import math
@@ -24,6 +28,8 @@ from eigenfall.subsets import of_stimuli, of_units
 from eigenfall.types import Gram, Responses
 
 GROUPS = 128
+FEWEST = 4
+"""Units are told apart by so many equal groups at least, or not at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +41,14 @@ class Recorded:
         size: `(repeats, stimuli, units)`, constant units not counted if `whole` is there.
         whole: second moments over stimuli; `None`: estimators are given the responses.
         groups: the same of each group of units.
+        equal: how many groups there would be if none were halved.
     """
 
     responses: Responses
     size: tuple[int, int, int]
     whole: Gram | None = None
     groups: tuple[Gram, ...] = ()
+    equal: int = 1
 
     @property
     def given(self) -> Responses | Gram:
@@ -51,8 +59,12 @@ class Recorded:
     def fewest_units(self) -> int:
         """How many units the smallest subset has that can be drawn without another reading of a stream."""
         if self.responses.chunks is not None or self.whole is not None:
-            return math.ceil(self.size[2] / max(1, len(self.groups)))
+            return math.ceil(self.size[2] / (self.equal << self._halvings))
         return 1
+
+    @property
+    def _halvings(self) -> int:
+        return max(0, len(self.groups) - self.equal)
 
     def with_stimuli(self, indices: Int64[Tensor, " drawn"]) -> Responses | Gram:
         """The same for some of the stimuli."""
@@ -60,19 +72,40 @@ class Recorded:
             return grams.among(self.whole, indices)
         return of_stimuli(self.responses, indices, self.size[1])
 
-    def with_units(self, count: int, generator: torch.Generator) -> Responses | Gram:
-        """The same for so many of the units, drawn at random; as near to it as groups of units come."""
+    def with_units(self, count: int, generator: torch.Generator, place: int = 0) -> Responses | Gram:
+        """The same for so many of the units, drawn at random; as near to it as groups of units come.
+
+        Args:
+            count: how many units.
+            generator: draws them.
+            place: which subset of this draw; subsets have no units in common while there are units for that.
+        """
         if self.groups:
-            number = max(1, round(count * len(self.groups) / self.size[2]))
-            drawn = torch.randperm(len(self.groups), generator=generator)[:number].sort().values
-            return _summed([self.groups[place] for place in drawn.tolist()])
+            return _summed([self.groups[number] for number in self._drawn(count, generator, place)])
         units = self.size[2] if self.responses.shape is None else self.responses.shape[2]
-        drawn = torch.randperm(units, generator=generator)[:count].sort().values
-        return of_units(self.responses, drawn, units)
+        return of_units(self.responses, some_of(units, count, generator, place), units)
+
+    def _drawn(self, count: int, generator: torch.Generator, place: int) -> list[int]:
+        """Numbers of the groups that hold about so many units."""
+        share, last = count * self.equal / self.size[2], self.equal - 1
+        number = round(share)
+        if number or not self._halvings:
+            drawn = some_of(self.equal, max(1, number), generator, place).tolist()
+            return [*drawn, *range(self.equal, len(self.groups))] if last in drawn else drawn
+        level = min(max(1, round(-math.log2(share))), self._halvings)
+        other = (int(torch.randint(2, (1,), generator=generator)) + place) % 2
+        return list(range(last + level, len(self.groups))) if other else [last + level - 1]
 
 
-def groups_for(size: tuple[int, int, int], memory: float = MEMORY) -> int:
-    """How many groups of units are kept apart; 0: second moments over stimuli are not made at all.
+def some_of(total: int, count: int, generator: torch.Generator, place: int = 0) -> Int64[Tensor, " drawn"]:
+    """So many of all, drawn without replacement, in ascending order; at another place the next ones of the draw."""
+    return torch.randperm(total, generator=generator).roll(-place * count)[:count].sort().values
+
+
+def groups_for(size: tuple[int, int, int], memory: float = MEMORY) -> tuple[int, int]:
+    """How many equal groups of units are kept apart, and how often the last of them is halved, a group more each time.
+
+    No equal group: second moments over stimuli are not made at all.
 
     Args:
         size: `(repeats, stimuli, units)`.
@@ -81,9 +114,15 @@ def groups_for(size: tuple[int, int, int], memory: float = MEMORY) -> int:
     repeats, stimuli, units = size
     gigabytes = 8e-9 * (repeats * stimuli) ** 2
     if stimuli > VECTORS_LIMIT or (units < stimuli and gigabytes > memory):
-        return 0
-    possible = min(GROUPS, units, math.floor(memory / gigabytes))
-    return 1 if possible < 4 else 2 ** math.floor(math.log2(possible))
+        return 0, 0
+    possible, finest = math.floor(memory / gigabytes), min(GROUPS, 2 ** math.floor(math.log2(units)))
+    if min(possible, finest) < FEWEST:
+        return 1, 0
+    for equal in (2**power for power in range(finest.bit_length() - 1, 1, -1)):
+        halvings = (finest // equal).bit_length() - 1
+        if equal + halvings <= possible:
+            return equal, halvings
+    return FEWEST, possible - FEWEST
 
 
 def recording(
@@ -108,27 +147,33 @@ def recording(
         ValueError: as `grams.gram`, or `cluster.gram`.
     """
     size = grams.size_of(responses)
-    count = groups_for(size, memory)
+    equal, halvings = groups_for(size, memory)
     if address:
         whole = yield from cluster.gramming(responses, address, precision, "stimuli", kept=kept)
         return Recorded(responses, (size[0], size[1], whole.units), whole)
-    if not count:
+    if not equal:
         return Recorded(responses, size)
-    labels = _labels(size[2], count, seeded(*seeds(generator, 1)))
+    labels = _labels(size[2], equal, halvings, seeded(*seeds(generator, 1)))
     if grams.route(responses, precision, memory, side="stimuli").readings > 1:
         labels = None
     found = yield from grams.gramming(responses, precision, memory, "stimuli", labels, kept)
     whole = _summed(found)
     if labels is not None:
         whole = replace(whole, per_unit=_in_order(found, labels))
-    return Recorded(responses, (size[0], size[1], whole.units), whole, found if len(found) > 1 else ())
+    if len(found) == 1:
+        return Recorded(responses, (size[0], size[1], whole.units), whole)
+    return Recorded(responses, (size[0], size[1], whole.units), whole, found, equal)
 
 
-def _labels(units: int, count: int, generator: torch.Generator) -> Int64[Tensor, " units"] | None:
-    """A random group for each unit, groups of equal size but for one unit."""
-    if count == 1:
+def _labels(units: int, equal: int, halvings: int, generator: torch.Generator) -> Int64[Tensor, " units"] | None:
+    """A random group for each unit; groups that are meant to be of equal size are, but for one unit."""
+    if equal == 1:
         return None
-    return (torch.arange(units) % count)[torch.randperm(units, generator=generator)]
+    labels, place = torch.arange(units) % equal, torch.arange(units) // equal
+    last = labels == equal - 1
+    for halving in range(1, halvings + 1):
+        labels += (last & (place % 2**halving == 0)).long()
+    return labels[torch.randperm(units, generator=generator)]
 
 
 def _summed(groups: list[Gram] | tuple[Gram, ...]) -> Gram:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from eigenfall.check import need
 from eigenfall.intervals import SHARE_REFUSED, centred_on, shortening
-from eigenfall.recorded import Recorded
+from eigenfall.recorded import Recorded, some_of
 from eigenfall.stages import Working, seeded, seeds
 from eigenfall.types import Estimate, Gram, Responses, SpectrumFit, Stage, Subsampling
 
@@ -56,7 +56,7 @@ def subsampling(
         for draw in range(subsets):
             piece = f"{over} {count} {draw}"
             if piece not in pieces:
-                pieces[piece] = _one(recorded, estimator, fit, over, count, seeded(seed + draw))
+                pieces[piece] = _one(recorded, estimator, fit, over, count, seeded(seed), draw)
             here.append(pieces[piece])
             done = number * subsets + draw + 1
             yield Stage(f"subsets of the {over}, {name}", done, len(counts) * subsets, {piece: pieces[piece]})
@@ -125,14 +125,15 @@ def _flat(fit: SpectrumFit, count: float) -> Tensor:
     return torch.tensor([fit.alpha, *fit.used, count], dtype=torch.float64)
 
 
-def _one(recorded: Recorded, estimator: Any, fit: Any, over: str, count: int, generator: torch.Generator) -> Tensor:
+def _one(
+    recorded: Recorded, estimator: Any, fit: Any, over: str, count: int, generator: torch.Generator, place: int = 0
+) -> Tensor:
     """The same of one subset; empty where it is too small."""
     try:
         if over == "units":
-            given: Responses | Gram = recorded.with_units(count, generator)
+            given: Responses | Gram = recorded.with_units(count, generator, place)
         else:
-            drawn = torch.randperm(recorded.size[1], generator=generator)[:count].sort().values
-            given = recorded.with_stimuli(drawn)
+            given = recorded.with_stimuli(some_of(recorded.size[1], count, generator, place))
         estimate = estimator(given, generator)
         return _flat(shortening(fit)(estimate), estimate.units if over == "units" else estimate.stimuli)
     except ValueError:
