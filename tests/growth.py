@@ -1,6 +1,6 @@
 """How much making a Gram adds to a fresh process's peak, and what its route states: a line of JSON.
 
-python tests/growth.py memory|units|stimuli float64|mixed repeats stimuli units pieces memory_gb dtype
+python tests/growth.py memory|units|stimuli float64|mixed repeats stimuli units pieces memory_gb dtype groups
 """
 
 import json
@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from eigenfall import grams
+from eigenfall.stages import consumed
 from eigenfall.types import Responses
 
 
@@ -42,7 +43,7 @@ def peak_gb() -> float:
 
 def main() -> None:
     torch.set_num_threads(1)
-    kind, precision, *numbers, memory, dtype = sys.argv[1:]
+    kind, precision, *numbers, memory, dtype, several = sys.argv[1:]
     repeats, stimuli, units, count = map(int, numbers)
     drawn = Drawn((repeats, stimuli, units), 2 if kind == "units" else 1, count, getattr(torch, dtype))
     if kind == "memory":
@@ -52,8 +53,10 @@ def main() -> None:
     small = torch.ones(2, 3, 5)
     small[:, 1] = 2
     grams.gram(Responses(values=small), precision)  # loads what is loaded late
-    way, before = grams.route(responses, precision, float(memory)), peak_gb()
-    found = grams.gram(responses, precision, float(memory))
+    groups = int(several)
+    kept_apart, side = (grams.Groups(groups), "stimuli") if groups > 1 else (None, None)
+    way, before = grams.route(responses, precision, float(memory), groups, side), peak_gb()
+    found, *_ = consumed(grams.gramming(responses, precision, float(memory), side, kept_apart))
     grown = peak_gb() - before
     print(json.dumps({"grown": grown, "stated": way.peak_gb, "readings": way.readings, "rows": len(found.matrix)}))
 

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from eigenfall.check import given, need
 from eigenfall.clients import connected, fetched, pickled
+from eigenfall.grams.groups import Groups
 from eigenfall.grams.readings import finished, need_stimuli, resumed, told
 from eigenfall.grams.routes import Side
 from eigenfall.grams.sums import OverStimuli, OverUnits, need_finite
@@ -67,7 +68,7 @@ def gram(
             cannot be indexed or sent; if no scheduler or worker answers, or a worker fails; without the extra
             `cluster`.
     """
-    return consumed(gramming(responses, address, precision, side, timeout))
+    return consumed(gramming(responses, address, precision, side, timeout))[0]
 
 
 def gramming(
@@ -76,9 +77,10 @@ def gramming(
     precision: Precision = "float64",
     side: Side | None = None,
     timeout: float = 10.0,
+    groups: Groups | None = None,
     kept: Mapping[str, Tensor] | None = None,
-) -> Working[Gram]:
-    """As `gram`, group by group.
+) -> Working[tuple[Gram, ...]]:
+    """As `gram`, run by run of pieces; with groups of units, the Gram of all of them, and after it that of each.
 
     Args:
         responses: as for `gram`.
@@ -86,6 +88,7 @@ def gramming(
         precision: as for `gram`.
         side: as for `gram`.
         timeout: as for `gram`.
+        groups: of units. Stimulus side only; workers then hold as many matrices for each that they would hold.
         kept: pieces of an earlier call that did not end, of this or of `grams.gramming`.
     """
     _need_side(responses, side)
@@ -99,10 +102,14 @@ def gramming(
     assert isinstance(pieces, Sequence)
     with connected(address, timeout) as client:
         work = _Work(
-            pickled(responses.chunks, f"chunks of {responses.name}"), responses.chunked_over, precision, responses.name
+            pickled(responses.chunks, f"chunks of {responses.name}"),
+            responses.chunked_over,
+            precision,
+            responses.name,
+            groups,
         )
         sums = yield from _added(client, work, len(pieces), kept or {})
-    return told(responses, *finished(sums, responses.shape, responses.name))[0]
+    return told(responses, *finished(sums, responses.shape, responses.name))
 
 
 def _need_side(responses: Responses, side: Side | None) -> None:
@@ -144,12 +151,14 @@ class _Work:
         over: along which axis they are cut.
         precision: of the products.
         name: of the responses.
+        groups: of units.
     """
 
     chunks: bytes
     over: Side
     precision: Precision
     name: str
+    groups: Groups | None = None
 
 
 def _summed(work: _Work, first: int, stop: int) -> dict[str, Tensor]:
@@ -167,15 +176,20 @@ def _summed(work: _Work, first: int, stop: int) -> dict[str, Tensor]:
         if not bool(torch.isfinite(piece.sum(dtype=torch.float64))):
             need_finite(piece, name, 0, 0)
         if sums is None:
-            sums = OverStimuli(piece, work.precision) if work.over == "units" else OverUnits(piece, work.precision)
+            over_units = work.over == "stimuli"
+            sums = (
+                OverUnits(piece, work.precision)
+                if over_units
+                else OverStimuli(piece, work.precision, work.groups, first)
+            )
         sums.add(piece, name)
     assert sums is not None
     return sums.made()
 
 
-def _joined(first: Mapping[str, Tensor], second: Mapping[str, Tensor], precision: Precision) -> dict[str, Tensor]:
+def _joined(work: _Work, first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Sums over the pieces of both, which come one after the other; neither is changed."""
-    sums = resumed(first, precision)
+    sums = resumed(first, work.precision, work.groups)
     assert sums is not None
     sums.merge(second)
     return sums.made()
@@ -186,7 +200,7 @@ def _joined(first: Mapping[str, Tensor], second: Mapping[str, Tensor], precision
 
 def _added(client: Any, work: _Work, count: int, kept: Mapping[str, Tensor]) -> Working[OverStimuli | OverUnits | None]:
     """Sums over all pieces, from groups of them."""
-    total = resumed(kept, work.precision)
+    total = resumed(kept, work.precision, work.groups)
     start = int(kept["at"]) if total is not None else 0
     groups: deque[tuple[int, int, Any]] = deque()
     try:
@@ -201,7 +215,7 @@ def _added(client: Any, work: _Work, count: int, kept: Mapping[str, Tensor]) -> 
             groups.popleft()
             del sums  # the last reference to what workers hold
             if total is None:
-                total = resumed(made, work.precision)
+                total = resumed(made, work.precision, work.groups)
             else:
                 total.merge(made)
             del made
@@ -222,7 +236,5 @@ def _group(client: Any, work: _Work, start: int, count: int) -> tuple[int, Any]:
     ]
     while len(level) > 1:
         pairs = [level[place : place + 2] for place in range(0, len(level), 2)]
-        level = [
-            client.submit(_joined, *pair, work.precision, pure=False) if len(pair) == 2 else pair[0] for pair in pairs
-        ]
+        level = [client.submit(_joined, work, *pair, pure=False) if len(pair) == 2 else pair[0] for pair in pairs]
     return stop, level[0]

@@ -98,7 +98,7 @@ def _understood(ready: Responses, plan: Plan) -> str:
     """
     size = grams.size_of(ready)
     groups = sum(groups_for(size, plan.memory))
-    way = grams.route(ready, plan.precision, plan.memory, groups + 2, "stimuli" if groups else None)
+    way = grams.route(ready, plan.precision, plan.memory, groups + 1, "stimuli" if groups else None)
     side = size[1] if way.side == "stimuli" else size[2]
     way = replace(way, peak_gb=way.peak_gb + EIGENVECTORS * 8e-9 * side**2)
     return "\n".join(filter(None, [ready.understood, f"Estimated from {way}."]))

@@ -2,13 +2,9 @@
 
     G = Σ G_g   over groups g of units, drawn at random
 
-so that half of the units, or a hundredth, have the sum over some of the groups, and no unit is read again. There are
-128 equal groups; or, where memory does not allow that, fewer, the last of them halved again and again:
-
-    | 1/4 | 1/4 | 1/4 | 1/8 | 1/16 | 1/32 | 1/32 |      seven groups: two subsets at every fraction down to 1/32
-
-There is one, if stimuli are many. Where stimuli are more than units and the matrix over them would not fit, estimators
-are given the responses, and each reads them for itself.
+so that half of the units, or a hundredth, have the sum over some of the groups, and no unit is read again. There are as
+many as memory allows (`grams/groups.py`). Where stimuli are more than units and the matrix over them would not fit,
+estimators are given the responses, and each reads them for itself.
 """
 
 import math
@@ -21,15 +17,11 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from eigenfall import cluster, grams
-from eigenfall.grams import MEMORY
+from eigenfall.grams import MEMORY, Groups
 from eigenfall.linalg import VECTORS_LIMIT, Precision
-from eigenfall.stages import Working, seeded, seeds
+from eigenfall.stages import Working, seeds
 from eigenfall.subsets import of_stimuli, of_units
 from eigenfall.types import Gram, Responses
-
-GROUPS = 128
-FEWEST = 4
-"""Units are told apart by so many equal groups at least, or not at all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,14 +33,14 @@ class Recorded:
         size: `(repeats, stimuli, units)`, constant units not counted if `whole` is there.
         whole: second moments over stimuli; `None`: estimators are given the responses.
         groups: the same of each group of units.
-        equal: how many groups there would be if none were halved.
+        grouped: how the groups were made; `None`: there are none.
     """
 
     responses: Responses
     size: tuple[int, int, int]
     whole: Gram | None = None
     groups: tuple[Gram, ...] = ()
-    equal: int = 1
+    grouped: Groups | None = None
 
     @property
     def given(self) -> Responses | Gram:
@@ -59,12 +51,8 @@ class Recorded:
     def fewest_units(self) -> int:
         """How many units the smallest subset has that can be drawn without another reading of a stream."""
         if self.responses.chunks is not None or self.whole is not None:
-            return math.ceil(self.size[2] / (self.equal << self._halvings))
+            return self.size[2] if self.grouped is None else math.ceil(self.size[2] * self.grouped.smallest)
         return 1
-
-    @property
-    def _halvings(self) -> int:
-        return max(0, len(self.groups) - self.equal)
 
     def with_stimuli(self, indices: Int64[Tensor, " drawn"]) -> Responses | Gram:
         """The same for some of the stimuli."""
@@ -80,21 +68,22 @@ class Recorded:
             generator: draws them.
             place: which subset of this draw; subsets have no units in common while there are units for that.
         """
-        if self.groups:
-            return _summed([self.groups[number] for number in self._drawn(count, generator, place)])
+        if self.grouped is not None:
+            drawn = _drawn(self.grouped, count / self.size[2], generator, place)
+            return _summed([self.groups[number] for number in drawn])
         units = self.size[2] if self.responses.shape is None else self.responses.shape[2]
         return of_units(self.responses, some_of(units, count, generator, place), units)
 
-    def _drawn(self, count: int, generator: torch.Generator, place: int) -> list[int]:
-        """Numbers of the groups that hold about so many units."""
-        share, last = count * self.equal / self.size[2], self.equal - 1
-        number = round(share)
-        if number or not self._halvings:
-            drawn = some_of(self.equal, max(1, number), generator, place).tolist()
-            return [*drawn, *range(self.equal, len(self.groups))] if last in drawn else drawn
-        level = min(max(1, round(-math.log2(share))), self._halvings)
-        other = (int(torch.randint(2, (1,), generator=generator)) + place) % 2
-        return list(range(last + level, len(self.groups))) if other else [last + level - 1]
+
+def _drawn(groups: Groups, share: float, generator: torch.Generator, place: int) -> list[int]:
+    """Numbers of the groups that hold about this share of the units."""
+    last, number = groups.equal - 1, round(share * groups.equal)
+    if number or not groups.halvings:
+        drawn = some_of(groups.equal, max(1, number), generator, place).tolist()
+        return [*drawn, *range(groups.equal, len(groups))] if last in drawn else drawn
+    level = min(max(1, round(-math.log2(share * groups.equal))), groups.halvings)
+    other = (int(torch.randint(2, (1,), generator=generator)) + place) % 2
+    return list(range(last + level, len(groups))) if other else [last + level - 1]
 
 
 def some_of(total: int, count: int, generator: torch.Generator, place: int = 0) -> Int64[Tensor, " drawn"]:
@@ -115,14 +104,7 @@ def groups_for(size: tuple[int, int, int], memory: float = MEMORY) -> tuple[int,
     gigabytes = 8e-9 * (repeats * stimuli) ** 2
     if stimuli > VECTORS_LIMIT or (units < stimuli and gigabytes > memory):
         return 0, 0
-    possible, finest = math.floor(memory / gigabytes), min(GROUPS, 2 ** math.floor(math.log2(units)))
-    if min(possible, finest) < FEWEST:
-        return 1, 0
-    for equal in (2**power for power in range(finest.bit_length() - 1, 1, -1)):
-        halvings = (finest // equal).bit_length() - 1
-        if equal + halvings <= possible:
-            return equal, halvings
-    return FEWEST, possible - FEWEST
+    return grams.most_for(math.floor(memory / gigabytes), units)
 
 
 def recording(
@@ -141,39 +123,23 @@ def recording(
         precision: of the products.
         memory: GB that the groups' second moments may take, and that may be held where chunks come the wrong way.
         kept: pieces of an earlier call that did not end.
-        address: of a Dask scheduler whose workers read instead; units are then one group.
+        address: of a Dask scheduler whose workers read instead.
 
     Raises:
         ValueError: as `grams.gram`, or `cluster.gram`.
     """
     size = grams.size_of(responses)
     equal, halvings = groups_for(size, memory)
+    groups = Groups(equal, halvings, *seeds(generator, 1)) if equal > 1 else None
     if address:
-        whole = yield from cluster.gramming(responses, address, precision, "stimuli", kept=kept)
-        return Recorded(responses, (size[0], size[1], whole.units), whole)
-    if not equal:
+        found = yield from cluster.gramming(responses, address, precision, "stimuli", groups=groups, kept=kept)
+    elif not equal:
         return Recorded(responses, size)
-    labels = _labels(size[2], equal, halvings, seeded(*seeds(generator, 1)))
-    if grams.route(responses, precision, memory, side="stimuli").readings > 1:
-        labels = None
-    found = yield from grams.gramming(responses, precision, memory, "stimuli", labels, kept)
-    whole = _summed(found)
-    if labels is not None:
-        whole = replace(whole, per_unit=_in_order(found, labels))
-    if len(found) == 1:
-        return Recorded(responses, (size[0], size[1], whole.units), whole)
-    return Recorded(responses, (size[0], size[1], whole.units), whole, found, equal)
-
-
-def _labels(units: int, equal: int, halvings: int, generator: torch.Generator) -> Int64[Tensor, " units"] | None:
-    """A random group for each unit; groups that are meant to be of equal size are, but for one unit."""
-    if equal == 1:
-        return None
-    labels, place = torch.arange(units) % equal, torch.arange(units) // equal
-    last = labels == equal - 1
-    for halving in range(1, halvings + 1):
-        labels += (last & (place % 2**halving == 0)).long()
-    return labels[torch.randperm(units, generator=generator)]
+    else:
+        if grams.route(responses, precision, memory, side="stimuli").readings > 1:
+            groups = None
+        found = yield from grams.gramming(responses, precision, memory, "stimuli", groups, kept)
+    return Recorded(responses, (size[0], size[1], found[0].units), found[0], found[1:], groups)
 
 
 def _summed(groups: list[Gram] | tuple[Gram, ...]) -> Gram:
@@ -192,12 +158,3 @@ def _summed(groups: list[Gram] | tuple[Gram, ...]) -> Gram:
     per_unit = torch.cat([one.per_unit for one in groups if one.per_unit is not None], 1)
     units = sum(one.units for one in groups)
     return replace(groups[0], matrix=matrix, units=units, across=across, per_unit=per_unit, dropped=dropped)
-
-
-def _in_order(groups: tuple[Gram, ...], labels: Int64[Tensor, " units"]) -> Tensor:
-    """Both numbers of each unit, in the order of the recording."""
-    found = torch.zeros(2, len(labels), dtype=torch.float64)
-    for number, one in enumerate(groups):
-        assert one.per_unit is not None
-        found[:, labels == number] = one.per_unit.cpu()
-    return found

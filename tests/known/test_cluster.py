@@ -17,6 +17,9 @@ from exact import refusal, seeded
 from torch.testing import assert_close
 
 from eigenfall import cluster, grams, repeats, streams
+from eigenfall.exponents import measuring_responses
+from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.plans import Plan
 from eigenfall.recordings.file import File
 from eigenfall.recordings.hdf5 import HDF5
 from eigenfall.recordings.powerlaw import PowerLaw
@@ -166,12 +169,40 @@ def test_an_interrupted_reading_goes_on(over, workers):
     kept = {name: tensor.clone() for name, tensor in first.made.items()}
     stages.close()
     rest = cut(drawn(2, 64, 64), over=over, made=Unreadable, error=OSError("read again"))  # piece 2 is not
-    found = consumed(cluster.gramming(rest, workers, side=side, kept=kept))
+    (found,) = consumed(cluster.gramming(rest, workers, side=side, kept=kept))
     whole = cluster.gram(stream, workers, side=side)
     assert torch.equal(found.matrix, whole.matrix)
     assert torch.equal(found.per_unit, whole.per_unit)
     (here,) = consumed(grams.gramming(stream, side=side, kept=kept))
     near(here, whole)
+
+
+def test_groups_of_units_are_those_drawn_here(workers):
+    stream, groups = cut(drawn(2, 20, 256)), grams.Groups(4, 2, seed=3)
+    here = consumed(grams.gramming(stream, side="stimuli", groups=groups))
+    stages = cluster.gramming(stream, workers, groups=groups)
+    kept = {name: tensor.clone() for name, tensor in next(stages).made.items()}
+    stages.close()
+    for found in (
+        consumed(cluster.gramming(stream, workers, groups=groups)),
+        consumed(cluster.gramming(stream, workers, groups=groups, kept=kept)),
+        consumed(grams.gramming(stream, side="stimuli", groups=groups, kept=kept)),
+    ):
+        assert len(found) == len(here) == 7
+        for one, other in zip(found, here):
+            near(one, other)
+
+
+def test_a_recording_is_measured_alike(workers):
+    stream = cut(PowerLaw(stimuli=60, units=256, noise=0.3)().values)
+    plan = Plan(spectra=(CvPCA(shuffles=2),), fits=(LeastSquares(2, 20),), draws=4, simulations=0, dimensions=())
+    here = consumed(measuring_responses(stream, plan))
+    there = consumed(measuring_responses(stream, replace(plan, cluster=workers.scheduler.address)))
+    assert len(here.rows) == len(there.rows) > 30
+    for one, other in zip(here.rows, there.rows):
+        assert one["quantity"] == other["quantity"]
+        assert one["value"] == pytest.approx(other["value"], rel=1e-9, abs=1e-9)
+    assert "units" in there.diagnostics["cvpca"].over
 
 
 def dropping_to(count, client):

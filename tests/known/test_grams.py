@@ -116,15 +116,29 @@ def test_a_large_mean_costs_no_digits():
 
 
 def test_groups_of_units_add_up_to_the_whole():
-    values, labels = drawn(2, 6, 20), torch.arange(20) % 3
-    parts = consumed(gramming(streamed(values, 6, "units"), labels=labels))
-    assert [part.units for part in parts] == [7, 7, 6]
+    values, groups = drawn(2, 6, 20), grams.Groups(3, seed=5)
+    labels = torch.cat([groups(piece, units) for piece, units in enumerate((6, 6, 6, 2))])
+    total, *parts = consumed(gramming(streamed(values, 6, "units"), groups=groups))
+    assert len(parts) == 3
     for group, part in enumerate(parts):
         alone = gram(Responses(values=values[..., labels == group]), side="stimuli")
         assert_close(part.matrix, alone.matrix, rtol=0, atol=1e-11)
     whole = added(added(parts[0], parts[1]), parts[2])
     assert_close(whole.matrix, gram(Responses(values=values), side="stimuli").matrix, rtol=0, atol=1e-11)
-    assert whole.units == 20
+    assert whole.units == total.units == 20
+    assert_close(total.matrix, whole.matrix, rtol=0, atol=1e-11)
+    assert torch.equal(total.per_unit, gram(streamed(values, 6, "units"), side="stimuli").per_unit)  # in their order
+
+
+@pytest.mark.parametrize("equal, halvings", [(4, 3), (4, 0), (16, 2), (128, 0)])
+def test_groups_are_as_large_as_they_are_meant_to_be(equal, halvings):
+    groups = grams.Groups(equal, halvings, seed=1)
+    labels = torch.cat([groups(piece, 1000 + piece) for piece in range(7)])
+    meant = [1 / equal] * (equal - 1) + [2.0**-level / equal for level in range(1, halvings + 1)]
+    meant.append(groups.smallest)
+    assert len(meant) == len(groups)
+    counts = torch.bincount(labels.long(), minlength=len(groups))
+    assert float((counts - len(labels) * torch.tensor(meant)).abs().max()) <= 7  # a unit a piece
 
 
 def test_sums_over_units_are_kept():
@@ -290,7 +304,7 @@ def test_a_bad_value_is_named_by_its_place(over, memory):
 
 def test_groups_need_chunks_of_units():
     stream = streamed(drawn(2, 9, 14), 2, "stimuli")
-    working = gramming(stream, memory=1e-7, side="stimuli", labels=torch.arange(14) % 2)
+    working = gramming(stream, memory=1e-7, side="stimuli", groups=grams.Groups(2))
     assert refused(lambda: consumed(working)).startswith("Expected responses that come in chunks of units")
 
 

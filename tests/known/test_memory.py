@@ -15,18 +15,23 @@ from eigenfall.grams.sums import OverStimuli
 GROWTH = Path(__file__).parents[1] / "growth.py"
 
 WAYS = {
-    "in memory, over stimuli": "memory float64 2 1200 4000 1 2 float32",
-    "in memory, over units": "memory mixed 2 4000 1400 1 2 float32",
-    "chunks of units": "units float64 2 1200 16000 8 2 float32",
-    "chunks of units, mixed": "units mixed 2 1200 16000 8 2 float64",
+    "in memory, over stimuli": "memory float64 2 1200 4000 1 2 float32 1",
+    "in memory, over units": "memory mixed 2 4000 1400 1 2 float32 1",
+    "chunks of units": "units float64 2 1200 16000 8 2 float32 1",
+    "chunks of units, mixed": "units mixed 2 1200 16000 8 2 float64 1",
     # blocks of just under 32 MB are not mapped: small tensors that stayed between them once kept them all
-    "a long stream": "units float64 2 500 360000 30 2 float32",
-    "few stimuli, many units": "units float64 2 100 400000 8 2 float32",
-    "chunks of stimuli": "stimuli float64 2 8000 1500 8 2 float32",
-    "chunks of stimuli, mixed": "stimuli mixed 1 8000 2500 8 2 float32",
-    "along the side, held": "stimuli float64 2 800 12000 8 2 float64",
-    "along the side, in parts": "stimuli float64 2 800 12000 8 0.1 float32",
-    "along the side, in parts, mixed": "units mixed 2 10000 1000 8 0.1 float32",
+    "a long stream": "units float64 2 500 360000 30 2 float32 1",
+    "few stimuli, many units": "units float64 2 100 400000 8 2 float32 1",
+    "chunks of stimuli": "stimuli float64 2 8000 1500 8 2 float32 1",
+    "chunks of stimuli, mixed": "stimuli mixed 1 8000 2500 8 2 float32 1",
+    "along the side, held": "stimuli float64 2 800 12000 8 2 float64 1",
+    "along the side, in parts": "stimuli float64 2 800 12000 8 0.1 float32 1",
+    "along the side, in parts, mixed": "units mixed 2 10000 1000 8 0.1 float32 1",
+    "groups, in memory": "memory float64 2 600 8000 1 2 float32 16",
+    "groups, in memory, mixed": "memory mixed 2 600 8000 1 2 float32 16",
+    "groups, chunks of units": "units float64 2 700 20000 8 2 float32 8",
+    "groups, chunks of units, mixed": "units mixed 2 700 20000 8 2 float64 8",
+    "groups, along the side, held": "stimuli float64 2 400 12000 8 2 float64 16",
 }
 
 

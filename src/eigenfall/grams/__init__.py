@@ -1,6 +1,7 @@
 """Second moments of responses: how they are found, how they are added up, and what is computed from them alone."""
 
 from eigenfall.grams.algebra import added, among, averaged, centred_apart, less_stimulus_means, reliability
+from eigenfall.grams.groups import Groups, most_for
 from eigenfall.grams.readings import gram, gramming
 from eigenfall.grams.routes import MEMORY, Route, route, size_of
 from eigenfall.grams.sketch import RANK, Sketch, bias_of_sketch, lost, said_of_sketch, sketched, sketching
@@ -9,6 +10,7 @@ from eigenfall.grams.swaps import swapped, swapped_over_units
 __all__ = [
     "MEMORY",
     "RANK",
+    "Groups",
     "Route",
     "Sketch",
     "added",
@@ -20,6 +22,7 @@ __all__ = [
     "gramming",
     "less_stimulus_means",
     "lost",
+    "most_for",
     "reliability",
     "route",
     "said_of_sketch",

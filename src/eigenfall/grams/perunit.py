@@ -3,7 +3,7 @@
 import math
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Shaped
 from torch import Tensor
 
 ROUNDING = 2.0**-49
@@ -20,19 +20,19 @@ class Growing:
     a long stream as much as the stream itself.
     """
 
-    def __init__(self, columns: Float64[Tensor, "2 units"]) -> None:
+    def __init__(self, columns: Shaped[Tensor, "rows units"]) -> None:
         self.room, self.count = columns.clone(), columns.shape[1]
 
     @property
-    def columns(self) -> Float64[Tensor, "2 units"]:
+    def columns(self) -> Shaped[Tensor, "rows units"]:
         """All so far, as a view."""
         return self.room[:, : self.count]
 
-    def add(self, columns: Float64[Tensor, "2 units"]) -> None:
+    def add(self, columns: Shaped[Tensor, "rows units"]) -> None:
         """Add some on the right."""
         end = self.count + columns.shape[1]
         if end > self.room.shape[1]:
-            room = columns.new_empty(2, max(end, 2 * self.room.shape[1], 1024))
+            room = columns.new_empty(len(columns), max(end, 2 * self.room.shape[1], 1024))
             room[:, : self.count] = self.columns
             self.room = room
         self.room[:, self.count : end] = columns

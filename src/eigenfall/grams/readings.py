@@ -18,12 +18,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.check import given, need
 from eigenfall.grams import routes
 from eigenfall.grams.crossing import crossing
+from eigenfall.grams.groups import Groups
 from eigenfall.grams.routes import MEMORY, Side, Size, route
 from eigenfall.grams.sums import OverStimuli, OverUnits, need_alike, need_same
 from eigenfall.linalg import Precision
@@ -57,17 +58,17 @@ def gramming(
     precision: Precision = "float64",
     memory: float = MEMORY,
     side: Side | None = None,
-    labels: Int64[Tensor, " units"] | None = None,
+    groups: Groups | None = None,
     kept: Mapping[str, Tensor] | None = None,
 ) -> Working[tuple[Gram, ...]]:
-    """As `gram`, chunk by chunk.
+    """As `gram`, chunk by chunk; with groups of units, the Gram of all of them, and after it that of each.
 
     Args:
         responses: as for `gram`.
         precision: as for `gram`.
         memory: as for `gram`.
         side: as for `gram`.
-        labels: group of each unit, from 0; the Gram of each group is kept apart. Stimulus side only.
+        groups: of units. Stimulus side only.
         kept: pieces of an earlier call that did not end.
     """
     shape = responses.shape
@@ -76,11 +77,10 @@ def gramming(
         side = side or ("units" if shape[2] < shape[1] else "stimuli")
         way = route(responses, precision, memory, side=side)
         if way.readings > 1:
-            _need_one_group(labels)
+            _need_one_group(groups)
             return told(responses, (yield from crossing(responses, way, precision, memory, kept or {})))
-    groups = 1 if labels is None else int(labels.max()) + 1
     pieces, over = _along(responses, side)
-    fold = _Fold(over, "stimuli" if labels is not None else side, precision, labels, groups, responses.name)
+    fold = _Fold(over, side if groups is None else "stimuli", precision, groups, responses.name)
     first = fold.resume(kept) if kept and "at" in kept else 0
     total = length(pieces)
     for number, piece in enumerate(after(pieces, first), start=first + 1):
@@ -105,9 +105,9 @@ def need_stimuli(size: Size, name: str) -> None:
     )
 
 
-def _need_one_group(labels: Tensor | None) -> None:
+def _need_one_group(groups: Groups | None) -> None:
     need(
-        labels is None,
+        groups is None,
         expected="responses that come in chunks of units, to keep groups of units apart",
         got="chunks of stimuli that do not fit into memory",
         remedy="Allow more memory, or store the units in chunks.",
@@ -132,13 +132,11 @@ class _Fold:
     kept until there are more along than across; so no more than the smaller side squared is ever held.
     """
 
-    def __init__(
-        self, over: Side, side: Side | None, precision: Precision, labels: Tensor | None, groups: int, name: str
-    ) -> None:
+    def __init__(self, over: Side, side: Side | None, precision: Precision, groups: Groups | None, name: str) -> None:
         self.over: Side = over
         self.side, self.name = side, name
         self.precision: Precision = precision
-        self.labels, self.groups = labels, groups
+        self.groups = groups
         self.seen = 0
         self.held: list[Tensor] = []
         self.sums: OverStimuli | OverUnits | None = None
@@ -162,7 +160,7 @@ class _Fold:
 
     def _new(self, side: Side, piece: Tensor) -> OverStimuli | OverUnits:
         if side == "stimuli":
-            return OverStimuli(piece, self.precision, self.labels, self.groups)
+            return OverStimuli(piece, self.precision, self.groups)
         return OverUnits(piece, self.precision)
 
     def _fold_held(self) -> None:
@@ -183,27 +181,27 @@ class _Fold:
 
     def resume(self, kept: Mapping[str, Tensor]) -> int:
         """Go on from what was made; how many pieces that was."""
-        self.sums = resumed(kept, self.precision, self.labels)
+        self.sums = resumed(kept, self.precision, self.groups)
         return int(kept["at"]) if self.sums is not None else 0
 
     def grams(self, size: Size | None) -> tuple[Gram, ...]:
-        """The Gram, or that of each group, of all pieces, those that are held among them."""
+        """The Gram of all pieces, those that are held among them, and of each group."""
         if self.sums is None and self.held:
             self._fold_held()
         return finished(self.sums, size, self.name)
 
 
 def resumed(
-    kept: Mapping[str, Tensor], precision: Precision, labels: Tensor | None = None
+    kept: Mapping[str, Tensor], precision: Precision, groups: Groups | None = None
 ) -> OverStimuli | OverUnits | None:
     """The sums of either side as they were when these were made; `None` if none were."""
     if "matrices" in kept:
-        return OverStimuli.resumed(kept, precision, labels)
+        return OverStimuli.resumed(kept, precision, groups)
     return OverUnits.resumed(kept, precision) if "sums" in kept else None
 
 
 def finished(sums: OverStimuli | OverUnits | None, size: Size | None, name: str) -> tuple[Gram, ...]:
-    """The Gram of all that was summed, or that of each group.
+    """The Gram of all that was summed, and after it that of each group, if there are groups.
 
     Args:
         sums: `None` if there were no pieces.
@@ -219,7 +217,7 @@ def finished(sums: OverStimuli | OverUnits | None, size: Size | None, name: str)
     assert sums is not None
     grams = sums.grams(name)
     need(
-        sum(one.units for one in grams) > 0,
+        grams[0].units > 0,
         expected=f"{name} that vary over stimuli",
         got="no variance in any unit",
         remedy="Look for a dead layer, or a constant input.",

@@ -86,13 +86,15 @@ def route(
         responses: what would be read.
         precision: of the products.
         memory: GB of responses that may be held where chunks come along the wrong axis.
-        groups: how many Grams of groups of units are kept apart.
+        groups: how many Grams of groups of units are kept apart, beside their sum.
         side: which axis the matrix is over; `None`: the smaller.
     """
     repeats, stimuli, units = size = size_of(responses)
     side = side or ("units" if units < stimuli else "stimuli")
     rows = repeats * (stimuli if side == "stimuli" else units)
-    copies = groups if side == "stimuli" else 2  # over units, the mean of each repeat is put into a copy at the end
+    copies = (
+        groups + (groups > 1) if side == "stimuli" else 2
+    )  # the sum of groups; and over units, the mean of each repeat is put into a copy at the end
     held = OVERHEAD + 8e-9 * copies * rows**2 + OF_A_UNIT * units
     held += (2 if groups == 1 else 3) * (4e-9 if precision == "mixed" else 8e-9) * max(BLOCK, rows)
     if responses.chunks is None:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from eigenfall.check import need
 from eigenfall.grams import perunit, routes
+from eigenfall.grams.groups import Groups
 from eigenfall.linalg import Precision, UnitSide, add_products, mirrored
 from eigenfall.types import Gram
 
@@ -25,16 +26,17 @@ class OverStimuli:
         self,
         piece: Float[Tensor, "repeats stimuli units"],
         precision: Precision,
-        labels: Tensor | None = None,
-        groups: int = 1,
+        groups: Groups | None = None,
+        first: int = 0,
     ) -> None:
         self.repeats, self.stimuli, _ = piece.shape
         self.precision: Precision = precision
-        self.labels, self.units = labels, 0
-        rows = self.repeats * self.stimuli
-        self.matrices = torch.zeros(groups, rows, rows, dtype=torch.float64, device=piece.device)
-        self.across = torch.zeros(groups, self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
+        self.groups, self.pieces, self.units = groups, first, 0
+        rows, count = self.repeats * self.stimuli, 1 if groups is None else len(groups)
+        self.matrices = torch.zeros(count, rows, rows, dtype=torch.float64, device=piece.device)
+        self.across = torch.zeros(count, self.repeats, self.stimuli, dtype=torch.float64, device=piece.device)
         self.energies = perunit.Growing(self.across.new_empty(2, 0))
+        self.labels = perunit.Growing(torch.empty(1, 0, dtype=torch.int16))
         self.room = torch.empty(0, dtype=torch.float32 if precision == "mixed" else torch.float64, device=piece.device)
 
     @property
@@ -45,6 +47,9 @@ class OverStimuli:
     def add(self, piece: Float[Tensor, "repeats stimuli units"], name: str) -> None:
         """Add a chunk of units; its tensor may be used again afterwards."""
         need_alike(self.size, piece, "units")
+        if self.groups is not None:
+            self.labels.add(self.groups(self.pieces, piece.shape[2])[None])
+        self.pieces += 1
         for block in piece.split(max(1, routes.BLOCK // max(1, self.repeats * self.stimuli)), dim=2):
             step = max(1, perunit.CACHED // max(1, self.repeats * block.shape[2]))
             means = self.across.new_zeros(block.shape[2])
@@ -68,17 +73,17 @@ class OverStimuli:
         energies = perunit.Energies(columns, block.shape[2])
         for part, into, along in zip(*(whole.split(step, dim=1) for whole in (block, columns, self.across[0]))):
             into.copy_(part.to(exact) - means.to(exact))
-            if self.labels is None:
+            if self.groups is None:
                 along += into.sum(2, dtype=torch.float64)
             energies.add(into)
         self.energies.add(perunit.varying(energies.each(self.repeats), means, self.stimuli))
         return columns.flatten(0, 1)
 
     def _multiply(self, columns: Float[Tensor, "rows units"]) -> None:
-        if self.labels is None:
+        if self.groups is None:
             add_products(self.matrices[0], columns.T, self.precision)
             return
-        here = self.labels[self.units : self.units + columns.shape[1]].to(columns.device)
+        here = self.labels.columns[0, self.units : self.units + columns.shape[1]].to(columns.device)
         for group in here.unique().tolist():
             mine = columns[:, here == group]
             add_products(self.matrices[group], mine.T, self.precision)
@@ -86,12 +91,18 @@ class OverStimuli:
 
     def made(self) -> dict[str, Tensor]:
         """From these the same sums go on."""
-        return {"matrices": self.matrices, "across": self.across, "energies": self.energies.columns.clone()}
+        known = {"energies": self.energies.columns.clone(), "pieces": torch.tensor(self.pieces)}
+        if self.groups is not None:
+            known["labels"] = self.labels.columns.clone()
+        return {"matrices": self.matrices, "across": self.across, **known}
 
     @staticmethod
-    def resumed(kept: Mapping[str, Tensor], precision: Precision, labels: Tensor | None) -> "OverStimuli":
+    def resumed(kept: Mapping[str, Tensor], precision: Precision, groups: Groups | None) -> "OverStimuli":
         """The sums as they were when these were made."""
-        sums = OverStimuli(kept["across"][0, :, :, None], precision, labels, 0)
+        sums = OverStimuli(kept["across"][0, :1, :1, None], precision, None, int(kept["pieces"]))
+        sums.groups, (sums.repeats, sums.stimuli) = groups, kept["across"].shape[1:]
+        if groups is not None:
+            sums.labels = perunit.Growing(kept["labels"])
         sums.matrices, sums.across = kept["matrices"].clone(), kept["across"].clone()
         sums.energies, sums.units = perunit.Growing(kept["energies"]), kept["energies"].shape[1]
         return sums
@@ -102,27 +113,33 @@ class OverStimuli:
         self.matrices += made["matrices"]
         self.across += made["across"]
         self.energies.add(made["energies"])
+        if self.groups is not None:
+            self.labels.add(made["labels"])
+        self.pieces = int(made["pieces"])
         self.units += made["energies"].shape[1]
 
     def grams(self, name: str) -> tuple[Gram, ...]:
-        """The Gram of each group of units; constant units are not counted."""
-        energies, found = self.energies.columns.clone(), []
-        for group, matrix in enumerate(self.matrices):
-            mine = energies if self.labels is None else energies[:, self.labels == group]
-            found.append(
-                Gram(
-                    mirrored(matrix),
-                    "stimuli",
-                    self.stimuli,
-                    int((mine[1] > 0).sum()),
-                    self.repeats,
-                    name=name,
-                    across=self.across[group],
-                    per_unit=mine,
-                    dropped=perunit.dropped(mine),
-                )
-            )
-        return tuple(found)
+        """The Gram of all units, and after it that of each group; constant units are not counted."""
+        energies = self.energies.columns.clone()
+        if self.groups is None:
+            return (self._gram(self.matrices[0], self.across[0], energies, name),)
+        labels = self.labels.columns[0].to(energies.device)
+        whole = self._gram(self.matrices.sum(0), self.across.sum(0), energies, name)
+        each = enumerate(zip(self.matrices, self.across))
+        return whole, *(self._gram(*sums, energies[:, labels == group], name) for group, sums in each)
+
+    def _gram(self, matrix: Tensor, across: Tensor, energies: Float64[Tensor, "2 units"], name: str) -> Gram:
+        return Gram(
+            mirrored(matrix),
+            "stimuli",
+            self.stimuli,
+            int((energies[1] > 0).sum()),
+            self.repeats,
+            name=name,
+            across=across,
+            per_unit=energies,
+            dropped=perunit.dropped(energies),
+        )
 
 
 class OverUnits:
