@@ -15,11 +15,19 @@ from eigenfall.attacks.fgsm import FGSM
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
 from eigenfall.checks.batch_independence import BatchIndependence
+from eigenfall.checks.blackbox import BlackBox
+from eigenfall.checks.converged import Converged
 from eigenfall.checks.determinism import Determinism
 from eigenfall.checks.margin_gradient import MarginGradient
+from eigenfall.checks.monotone import Monotone
+from eigenfall.checks.order import Order
 from eigenfall.checks.probabilities import Probabilities
 from eigenfall.checks.scale import Scale
+from eigenfall.checks.secant import Secant
+from eigenfall.checks.surrogate import Surrogate
 from eigenfall.checks.threat_model import ThreatModel
+from eigenfall.checks.transfer import Transfer
+from eigenfall.checks.unbounded import Unbounded
 from eigenfall.checks.worst_case import WorstCase
 from eigenfall.checks.zero_gradients import ZeroGradients
 
@@ -33,12 +41,14 @@ class Preset:
         headline: which of them make the headline: the worst case per input over these.
         checks: what judges it.
         search: the attack that looks for the epsilon halving the clean successes.
+        blackbox: the attack of check e; none: e is not run.
     """
 
     attacks: Mapping[str, Any]
     headline: tuple[str, ...]
     checks: tuple[Any, ...] = ()
     search: Any = field(default_factory=lambda: PGD(steps=20))
+    blackbox: Any = None
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -46,28 +56,32 @@ class Preset:
         return "headline", *self.attacks
 
 
+HEADLINE = {loss: PGD(loss=loss, restarts=2) for loss in ("margin", "dlr", "ce_std")}
+BESIDE = {"ce": PGD(loss="ce", restarts=2, zero_step="stay"), "fgsm": FGSM(), "noise": Noise()}
+"""What is shown beside the headline, and never part of it."""
+
+QUICK = (
+    Determinism(),
+    BatchIndependence(),
+    Probabilities(),
+    MarginGradient(),
+    Secant(),
+    Surrogate(),
+    Unbounded(),
+    Monotone(),
+    Order(),
+    ZeroGradients(),
+    WorstCase(),
+    ThreatModel(),
+    Scale(),
+)
+"""The checks whose attacks `quick` makes anyway, or nearly."""
+
+EVERY = (*QUICK, Converged(), BlackBox(), Transfer())
+
 PRESETS = {
-    "quick": Preset(
-        attacks={
-            "margin": PGD(loss="margin", restarts=2),
-            "dlr": PGD(loss="dlr", restarts=2),
-            "ce_std": PGD(loss="ce_std", restarts=2),
-            "ce": PGD(loss="ce", restarts=2, zero_step="stay"),
-            "fgsm": FGSM(),
-            "noise": Noise(),
-        },
-        headline=("margin", "dlr", "ce_std"),
-        checks=(
-            Determinism(),
-            BatchIndependence(),
-            Probabilities(),
-            MarginGradient(),
-            ZeroGradients(),
-            WorstCase(),
-            ThreatModel(),
-            Scale(),
-        ),
-    ),
+    "quick": Preset(attacks={**HEADLINE, **BESIDE}, headline=tuple(HEADLINE), checks=QUICK),
+    "strong": Preset(attacks={**HEADLINE, **BESIDE}, headline=tuple(HEADLINE), checks=EVERY),
     "nassar2020": Preset(
         attacks={
             "published": pgd.PRESETS["nassar2020"],

@@ -2,6 +2,7 @@
 
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
 from eigenfall.robustness.harness import attacking, flip_epsilon, only, robustness
+from eigenfall.robustness.published import judged_curve
 
 __all__ = [
     "attacking",
@@ -10,6 +11,7 @@ __all__ = [
     "gathering",
     "headline_stands",
     "judged",
+    "judged_curve",
     "only",
     "robustness",
 ]
