@@ -79,18 +79,18 @@ def show_recording(record: Record, console: Console) -> None:
     """Print the exponents of a recording: of what, over which ranks, with which interval; then what must be known."""
     found = record.measurement
     console.print(found.notices[0], markup=False, soft_wrap=True)
-    sources = list(dict.fromkeys(source for beside in found.diagnostics.values() for source in beside.over))
     simulated = any(beside.bias for beside in found.diagnostics.values())
-    columns = ["", "target", "fit", "ranks", "α", *(f"over {source}" for source in sources)]
+    columns = ["", "target", "fit", "ranks", "α, over stimuli", "bias at this size"]
     lines = []
     for key, fit in found.fits.items():
         beside = found.diagnostics[key]
-        lines.append((*_about(key, fit), *(_ends(beside.over.get(source)) for source in sources), _bias(beside)))
-        lines += [(*_about("", other), *("" for _ in sources), "") for other in beside.fits]
+        lines.append((*_about(key, fit), _bias(beside)))
+        lines += [("", "", f"over {source}", "", _ends(value), "") for source, value in beside.over.items()]
+        lines += [(*_about("", other), "") for other in beside.fits]
     if lines:
         screen.table(
             f"Exponents of {found.name}",
-            [*columns, "bias at this size"] if simulated else columns,
+            columns if simulated else columns[:-1],
             lines if simulated else [line[:-1] for line in lines],
             console,
             words=4,
@@ -107,8 +107,8 @@ def _about(key: str, fit: SpectrumFit) -> tuple[str, ...]:
     return key, fit.target if key else "", law, f"{fit.used[0]}–{fit.used[1]}", f"{alpha.value:.3f}{ends}"
 
 
-def _ends(estimate: Estimate | None) -> str:
-    if estimate is None or math.isnan(estimate.low):
+def _ends(estimate: Estimate) -> str:
+    if math.isnan(estimate.low):
         return ""
     return f"[{estimate.low:.3f}, {estimate.high:.3f}]"
 
