@@ -28,6 +28,13 @@ class Found:
         """Iterates, their losses, whether they are broken, whether a gradient was zero."""
         return self.inputs, self.highest, self.broken, self.zero
 
+    def offer(self, places: Tensor, inputs: Tensor, highest: Tensor, broken: Tensor, zero: Tensor) -> None:
+        """Write these where they are better than what stands there."""
+        best, value, was, flat = (tensor[places] for tensor in self.tensors())
+        won = (broken & ~was) | ((broken == was) & (highest > value))
+        best = torch.where(rows(won, best), inputs, best)
+        self.put(places, best, torch.where(won, highest, value), broken | was, zero | flat)
+
     def put(self, places: Tensor, inputs: Tensor, highest: Tensor, broken: Tensor, zero: Tensor) -> None:
         """Write these where they belong, whatever stands there."""
         self.inputs[places], self.highest[places], self.broken[places], self.zero[places] = (
@@ -38,18 +45,23 @@ class Found:
         )
 
 
+def improves(
+    value: Tensor, outputs: Tensor, targets: Tensor, highest: Tensor, broken: Tensor
+) -> tuple[Bool[Tensor, " batch"], Bool[Tensor, " batch"]]:
+    """Whether iterates are better than the best so far, and whether they are broken; a NaN among logits breaks."""
+    wrong = ~(margin(outputs, targets) > 0)
+    return (wrong & ~broken) | ((wrong == broken) & (value > highest)), wrong
+
+
 def better(
     at: Tensor, value: Tensor, outputs: Tensor, targets: Tensor, best: Tensor, highest: Tensor, broken: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The better of two iterates of each input, its loss, and whether it is broken; a NaN among the logits breaks."""
-    wrong = ~(margin(outputs, targets) > 0)
-    improved = (wrong & ~broken) | ((wrong == broken) & (value > highest))
+    """The better of two iterates of each input, its loss, and whether one of them is broken."""
+    improved, wrong = improves(value, outputs, targets, highest, broken)
     return torch.where(rows(improved, at), at, best), torch.where(improved, value, highest), wrong | broken
 
 
-def surely_broken(
-    outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]
-) -> Bool[Tensor, " batch"]:
+def surely_broken(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
     """Whether an input is broken beyond rounding; with a NaN among its logits it is, too."""
     return ~(margin(outputs, targets) > -ROUNDING * outputs.abs().amax(1))
 

@@ -24,6 +24,7 @@ from eigenfall.check import need
 from eigenfall.objectives import Loss, ascent, is_zero, losses, need_ball, steepest
 from eigenfall.types import Epsilon, Proposal, Threat, per_input
 
+
 @dataclass(frozen=True)
 class PGD:
     """Projected gradient ascent.

@@ -2,6 +2,7 @@
 
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
 from eigenfall.robustness.harness import attacking, flip_epsilon, only, robustness
+from eigenfall.robustness.transfer import transferred, transferring
 
 __all__ = [
     "attacking",
@@ -12,4 +13,6 @@ __all__ = [
     "judged",
     "only",
     "robustness",
+    "transferred",
+    "transferring",
 ]
