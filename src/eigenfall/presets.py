@@ -1,6 +1,6 @@
 """Named bundles: attacks, which of them make the headline, what is shown, and the checks that judge it.
 
-`quick` is the default. `nassar2020` is the attack of that study's replication at small scale (published PGD and a
+`quick` is the default; `strong` adds AutoPGD, towards every class as well, and every check. `nassar2020` is the attack of that study's replication at small scale (published PGD and a
 margin PGD, the worst per input): a named one, without checks, so that its numbers stand beside the tables.
 
 Source: `docs/robustness.md` §3, `docs/papers/nassar2020.md`.
@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eigenfall.attacks import fgsm, pgd
+from eigenfall.attacks.apgd import APGD
 from eigenfall.attacks.fgsm import FGSM
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
+from eigenfall.attacks.square import Square
 from eigenfall.checks.batch_independence import BatchIndependence
 from eigenfall.checks.blackbox import BlackBox
 from eigenfall.checks.converged import Converged
@@ -57,6 +59,8 @@ class Preset:
 
 
 HEADLINE = {loss: PGD(loss=loss, restarts=2) for loss in ("margin", "dlr", "ce_std")}
+AUTO = {"apgd": APGD(), "apgd_targeted": APGD(loss="margin", targets=9)}
+"""What `strong` adds to it: steps that find their own length, away from the class and towards each other one."""
 BESIDE = {"ce": PGD(loss="ce", restarts=2, zero_step="stay"), "fgsm": FGSM(), "noise": Noise()}
 """What is shown beside the headline, and never part of it."""
 
@@ -81,7 +85,12 @@ EVERY = (*QUICK, Converged(), BlackBox(), Transfer())
 
 PRESETS = {
     "quick": Preset(attacks={**HEADLINE, **BESIDE}, headline=tuple(HEADLINE), checks=QUICK),
-    "strong": Preset(attacks={**HEADLINE, **BESIDE}, headline=tuple(HEADLINE), checks=EVERY),
+    "strong": Preset(
+        attacks={**HEADLINE, **AUTO, **BESIDE},
+        headline=(*HEADLINE, *AUTO),
+        checks=EVERY,
+        blackbox=Square(queries=1000),
+    ),
     "nassar2020": Preset(
         attacks={
             "published": pgd.PRESETS["nassar2020"],

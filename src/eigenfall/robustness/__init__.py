@@ -3,6 +3,7 @@
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
 from eigenfall.robustness.harness import attacking, flip_epsilon, only, robustness
 from eigenfall.robustness.published import judged_curve
+from eigenfall.robustness.transfer import transferred, transferring
 
 __all__ = [
     "attacking",
@@ -14,4 +15,6 @@ __all__ = [
     "judged_curve",
     "only",
     "robustness",
+    "transferred",
+    "transferring",
 ]

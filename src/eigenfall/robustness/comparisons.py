@@ -10,20 +10,17 @@ Source: `docs/robustness.md` §5.
 import copy
 import math
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import InitVar, dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import torch
 from jaxtyping import Bool
-from torch import Tensor, nn
+from torch import Tensor
 
-from eigenfall.layers import left_as_found
-from eigenfall.objectives import Batched
 from eigenfall.robustness.distillation import distilling
 from eigenfall.robustness.preflight import secant, span
 from eigenfall.robustness.trials import Scaled, Trial, halving
 from eigenfall.statistics import wilson
-from eigenfall.types import Epsilon, LpBall, Proposal, RobustnessCurve, Split, Stage, Threat
+from eigenfall.types import LpBall, RobustnessCurve, Split, Stage
 
 SCALES = (0.01, 100.0, 1000.0)
 WEAKER = ("fgsm", "noise")
@@ -130,8 +127,7 @@ def _transfer(trial: Trial, plain: RobustnessCurve, half: float) -> Finding:
         )
         source, told = student.model, f"a net distilled on {student.queries} outputs"
         found = {"transfer_agreement": student.agreement}
-    attacks = {name: Elsewhere(attack, Batched(source, trial.batch_size)) for name, attack in climbing.items()}
-    fallen = yield from _beyond(trial, plain, "transfer", "transfer", attacks)
+    fallen = yield from _beyond(trial, plain, "transfer", "transfer", climbing, surrogate=source)
     return found | fallen, {"transferred": told}
 
 
@@ -202,7 +198,7 @@ def comparing(trial: Trial) -> Finding:
 
 
 def _beyond(
-    trial: Trial, plain: RobustnessCurve, name: str, what: str, attacks: Mapping[str, Any]
+    trial: Trial, plain: RobustnessCurve, name: str, what: str, attacks: Mapping[str, Any], **changed: Any
 ) -> Generator[Stage, None, dict[str, float]]:
     """How many inputs survive the headline and fall to these attacks, at the epsilon where most do."""
     most = {name: 0.0, f"{name}_epsilon": plain.epsilons[0]}
@@ -211,38 +207,8 @@ def _beyond(
         if not standing.any():
             continue
         survivors = Split(trial.examples.inputs[standing], trial.examples.targets[standing])
-        curve = yield from trial.curve(what, attacks, (epsilon,), examples=survivors)
+        curve = yield from trial.curve(what, attacks, (epsilon,), examples=survivors, **changed)
         fallen = float((curve.broken.any(0)[0] & curve.clean_correct).sum())
         if fallen > most[name]:
             most = {name: fallen, f"{name}_epsilon": epsilon}
     return most
-
-
-@dataclass(frozen=True, eq=False)
-class Elsewhere:
-    """An attack that climbs on another model than the one that judges what it proposes.
-
-    Attributes:
-        attack: the attack.
-        source: the model that it climbs on; a record holds the attack alone.
-    """
-
-    attack: Any
-    source: InitVar[nn.Module]
-    _source: nn.Module = field(init=False, repr=False)
-
-    def __post_init__(self, source: nn.Module) -> None:
-        object.__setattr__(self, "_source", source)
-
-    def __call__(
-        self,
-        model: nn.Module,
-        inputs: Tensor,
-        targets: Tensor,
-        threat: Threat,
-        epsilon: Epsilon,
-        generator: torch.Generator,
-    ) -> Proposal:
-        """Propose what the attack finds on its source."""
-        with left_as_found(self._source):
-            return self.attack(self._source, inputs, targets, threat, epsilon, generator)

@@ -20,6 +20,7 @@ from torch import nn
 from eigenfall.robustness.comparisons import comparing, recovered, worse
 from eigenfall.robustness.harness import attacking, only
 from eigenfall.robustness.preflight import derivative, preflight, surrogates
+from eigenfall.robustness.transfer import transferring
 from eigenfall.robustness.trials import Bundle, Trial
 from eigenfall.stages import consumed
 from eigenfall.types import Evidence, GaussianNoise, RobustnessCurve, Split, Stage, Threat, Verdict
@@ -124,10 +125,17 @@ def gathering(
     """
 
     def run(
-        subject: nn.Module, attacks: Mapping[str, Any], some: Split, where: Threat, budgets: Sequence[float]
+        model: nn.Module,
+        attacks: Mapping[str, Any],
+        examples: Split,
+        threat: Threat,
+        epsilons: Sequence[float],
+        surrogate: nn.Module | None = None,
     ) -> Generator[Stage, None, RobustnessCurve]:
         source = torch.Generator().manual_seed(seed)
-        return attacking(subject, attacks, some, where, budgets, source, batch_size, block)
+        if surrogate is None:
+            return attacking(model, attacks, examples, threat, epsilons, source, batch_size, block)
+        return transferring(model, surrogate, attacks, examples, threat, epsilons, source, batch_size, block)
 
     some = Split(examples.inputs[:images], examples.targets[:images])
     measured: dict[str, float] = {}

@@ -4,7 +4,7 @@ Source: `docs/robustness.md` §5.
 """
 
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -13,8 +13,20 @@ from torch import Tensor, nn
 from eigenfall.robustness.preflight import span
 from eigenfall.types import RobustnessCurve, Split, Stage, Threat
 
-Run = Callable[[nn.Module, Mapping[str, Any], Split, Threat, Sequence[float]], Generator[Stage, None, RobustnessCurve]]
-"""Model, attacks, examples, threat and epsilons: seed, batches and blocks are settled."""
+class Run(Protocol):
+    """What makes a curve: seed, batches and blocks are settled."""
+
+    def __call__(
+        self,
+        model: nn.Module,
+        attacks: Mapping[str, Any],
+        examples: Split,
+        threat: Threat,
+        epsilons: Sequence[float],
+        surrogate: nn.Module | None = None,
+    ) -> Generator[Stage, None, RobustnessCurve]:
+        """The curve of a model; the attacks climb on the surrogate, if there is one."""
+        ...
 
 
 @runtime_checkable
@@ -97,9 +109,16 @@ class Trial:
     def curve(
         self, what: str, attacks: Mapping[str, Any], epsilons: Sequence[float], **changed: Any
     ) -> Generator[Stage, None, RobustnessCurve]:
-        """A curve of some attacks; its stages have a name of their own."""
+        """A curve of some attacks; its stages have a name of their own.
+
+        Args:
+            what: that name.
+            attacks: by name.
+            epsilons: budgets, ascending.
+            changed: model, examples or threat in place of the trial's own; a surrogate to climb on.
+        """
         asked = {"model": self.model, "examples": self.examples, "threat": self.threat, **changed}
-        return _at(what, self.run(asked["model"], attacks, asked["examples"], asked["threat"], epsilons))
+        return _at(what, self.run(attacks=attacks, epsilons=epsilons, **asked))
 
 
 def halving(trial: Trial, model: nn.Module, times: int = 7) -> Generator[Stage, None, float | None]:
