@@ -1,7 +1,9 @@
 """Named bundles: attacks, which of them make the headline, what is shown, and the checks that judge it.
 
-`quick` is the default; `strong` adds AutoPGD, towards every class as well, and every check. `nassar2020` is the attack of that study's replication at small scale (published PGD and a
-margin PGD, the worst per input): a named one, without checks, so that its numbers stand beside the tables.
+`quick` is the default: PGD on three losses, FGSM and noise, and the checks that cost little beside them. `strong` adds
+AutoPGD, away from the class and towards nine others, and every check. `nassar2020` is the attack of that study's
+replication at small scale (published PGD and a margin PGD, the worst per input): a named one, without checks, so that
+its numbers stand beside the tables.
 
 Source: `docs/robustness.md` §3, `docs/papers/nassar2020.md`.
 """
@@ -59,7 +61,7 @@ class Preset:
 
 
 HEADLINE = {loss: PGD(loss=loss, restarts=2) for loss in ("margin", "dlr", "ce_std")}
-AUTO = {"apgd": APGD(), "apgd_targeted": APGD(loss="margin", targets=9)}
+AUTO = {"apgd": APGD(), "apgd_targeted": APGD(loss="dlr", targets=9)}
 """What `strong` adds to it: steps that find their own length, away from the class and towards each other one."""
 BESIDE = {"ce": PGD(loss="ce", restarts=2, zero_step="stay"), "fgsm": FGSM(), "noise": Noise()}
 """What is shown beside the headline, and never part of it."""

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from eigenfall.robustness.preflight import span
 from eigenfall.types import RobustnessCurve, Split, Stage, Threat
 
+
 class Run(Protocol):
     """What makes a curve: seed, batches and blocks are settled."""
 
