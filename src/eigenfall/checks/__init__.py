@@ -1,7 +1,7 @@
 """Parts of kind checks: a file is a part. What several share, rule R, stands here."""
 
 import math
-from typing import ClassVar, Literal, Protocol
+from typing import ClassVar, Literal, Protocol, runtime_checkable
 
 from eigenfall.statistics import wilson
 from eigenfall.types import Evidence, Verdict
@@ -26,6 +26,7 @@ def rule_r(
     return "WARN" if fallen >= warn else "PASS"
 
 
+@runtime_checkable
 class Check(Protocol):
     """A part of this kind."""
 
@@ -33,6 +34,7 @@ class Check(Protocol):
     title: ClassVar[str]
 
 
+@runtime_checkable
 class Counting(Check, Protocol):
     """A check that judges a count by rule R, with settings of its own."""
 

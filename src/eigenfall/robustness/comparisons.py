@@ -68,9 +68,7 @@ def _recovered(trial: Trial, plain: RobustnessCurve, half: float) -> Finding:
     """Inputs that fall at a smaller epsilon, or to fewer steps, and recover (b)."""
     found = recovered(plain)
     fewer = {
-        name: replace(attack, steps=max(1, attack.steps // FEWER_STEPS))
-        for name, attack in trial.headline.items()
-        if hasattr(attack, "steps")
+        name: replace(attack, steps=max(1, attack.steps // FEWER_STEPS)) for name, attack in _climbers(trial).items()
     }
     if fewer:
         curve = yield from trial.curve("fewer steps", fewer, plain.epsilons)
@@ -85,11 +83,10 @@ def _converged(trial: Trial, plain: RobustnessCurve, half: float) -> Finding:
         name: replace(attack, steps=math.ceil(MORE_STEPS * attack.steps))
         if getattr(attack, "targets", 0)
         else replace(attack, steps=math.ceil(MORE_STEPS * attack.steps), restarts=STARTS)
-        for name, attack in trial.headline.items()
-        if hasattr(attack, "steps") and hasattr(attack, "restarts")
+        for name, attack in _climbers(trial).items()
     }
     if not more:
-        return {}, {"converged": "no attack of the headline has steps and starts"}
+        return {}, {"converged": "no attack of the headline is ours to give more steps and starts"}
     return (yield from _beyond(trial, plain, "converged", "more steps", more)), {}
 
 
@@ -114,8 +111,8 @@ def _transfer(trial: Trial, plain: RobustnessCurve, half: float) -> Finding:
     """Survivors that fall to the headline's attacks made on the twin, or on a net distilled on the outputs (f)."""
     climbing = {
         name: replace(attack, stop_broken=False, restarts=1)
-        for name, attack in trial.headline.items()
-        if hasattr(attack, "stop_broken") and not getattr(attack, "targets", 0)
+        for name, attack in _climbers(trial).items()
+        if not getattr(attack, "targets", 0)
     }
     if not climbing:
         return {}, {"transfer": "no attack of the headline can climb on another model"}
@@ -195,6 +192,11 @@ def comparing(trial: Trial) -> Finding:
             numbers |= found
             notes |= said
     return numbers, notes
+
+
+def _climbers(trial: Trial) -> dict[str, Any]:
+    """The headline's attacks that climb step by step and can go on beyond a broken input; adapters cannot."""
+    return {name: attack for name, attack in trial.headline.items() if hasattr(attack, "stop_broken")}
 
 
 def _beyond(

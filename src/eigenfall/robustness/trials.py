@@ -14,6 +14,7 @@ from eigenfall.robustness.preflight import span
 from eigenfall.types import RobustnessCurve, Split, Stage, Threat
 
 
+@runtime_checkable
 class Run(Protocol):
     """What makes a curve: seed, batches and blocks are settled."""
 
