@@ -33,7 +33,8 @@ from eigenfall.types import Evidence, LpBall, Verdict
 QUICK = PRESETS["quick"]
 SHORT = dataclasses.replace(
     QUICK,
-    attacks={name: dataclasses.replace(QUICK.attacks[name], steps=12) for name in ("margin", "dlr", "ce_std", "ce")},
+    attacks={name: dataclasses.replace(QUICK.attacks[name], steps=12) for name in ("margin", "dlr", "ce_std", "ce")}
+    | {"fgsm": QUICK.attacks["fgsm"]},
     search=dataclasses.replace(QUICK.search, steps=8),
 )
 """Of `quick` what the checks judge, with fewer steps."""
