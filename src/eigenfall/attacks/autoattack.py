@@ -96,9 +96,9 @@ class AutoAttack:
             got=f"{shape[1]} × {shape[2]}",
             remedy="Leave it out: attacks=apgd-ce/apgd-t/fab-t.",
         )
-        groups = by_epsilon(radius, len(inputs))
         moved = inputs.clone()
         with guarded(model, generator) as seed:
+            groups = by_epsilon(radius, len(inputs))
             seen = Given(model, inputs, threat, max((one for one, _ in groups), default=0.0), self.standardise)
             boxed = seen.boxed(inputs).float().reshape(-1, *shape)
             for one, places in groups:

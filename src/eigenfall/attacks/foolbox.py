@@ -13,6 +13,7 @@ import ast
 import inspect
 import math
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any, ClassVar
@@ -79,10 +80,56 @@ class Foolbox:
                 the threat is no ball; if an attack of smallest norm gets an epsilon or no bounds.
         """
         need_ball(threat, "foolbox")
+        with guarded(model, generator) as seed:
+            attack = self._made(_library(), threat)
+            return self._proposed(attack, model, inputs, targets, threat, epsilon, seed)
+
+    def _proposed(
+        self,
+        attack: Any,
+        model: nn.Module,
+        inputs: Tensor,
+        targets: Tensor,
+        threat: Threat,
+        epsilon: Epsilon | None,
+        seed: int,
+    ) -> Proposal:
+        """Call foolbox's attack once for each epsilon that there is."""
         library = _library()
-        attack = self._made(library, threat)
-        groups: list[tuple[float | None, Tensor]]
-        if isinstance(attack, library.attacks.base.MinimizationAttack):
+        groups, reach = self._groups(
+            isinstance(attack, library.attacks.base.MinimizationAttack), inputs, threat, epsilon
+        )
+        moved, reached = inputs.clone(), math.inf
+        seen = Given(model, inputs, threat, reach, self.standardise)
+        boxed = seen.boxed(inputs)
+        wrapped = library.PyTorchModel(seen, bounds=(0, 1), device=inputs.device)
+        more: dict[str, Any] = {}
+        starts, has = None, seen.clean == seen.clean
+        if any(name in type(attack).__name__ for name in STARTED):
+            starts, has = _starts(seen, boxed, targets, seed)
+        if isinstance(attack, library.attacks.DatasetAttack):
+            attack.feed(wrapped, boxed)
+        for one, places in groups:
+            places = places.to(inputs.device)
+            places = places[has[places]]
+            if len(places) == 0:
+                continue
+            if starts is not None:
+                more = {"starting_points": starts[places]}
+            limit = None if one is None else one / seen.span
+            kind = library.criteria.Misclassification(targets[places])
+            _, found, _ = attack(wrapped, boxed[places].clone(), kind, epsilons=limit, **more)
+            back = seen.unboxed(found, boxed[places], inputs[places], threat)
+            moved[places] = back if one is None else without_rounding(threat, back, inputs[places], one)
+            reached = min(reached, _reach(attack, limit))
+        zero = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
+        return Proposal(moved, zero, passes=max(seen.passes, 1), reach=reached)
+
+    def _groups(
+        self, minimal: bool, inputs: Tensor, threat: Threat, epsilon: Epsilon | None
+    ) -> tuple[Sequence[tuple[float | None, Tensor]], float]:
+        """Each epsilon, or none, with the places of its inputs; and the largest epsilon."""
+        if minimal:
             need_no_epsilon(epsilon, f"foolbox {self.attack}")
             need(
                 threat.bounds is not None,
@@ -90,39 +137,10 @@ class Foolbox:
                 got="none",
                 remedy="Give LpBall(bounds=(low, high)), or use fmn, which needs none.",
             )
-            groups, reach = [(None, torch.arange(len(inputs)))], 0.0
-        else:
-            radius = given(epsilon, f"an epsilon for foolbox {self.attack}", "none", "Bisect around it for a distance.")
-            groups = [*by_epsilon(radius, len(inputs))]
-            reach = max((one or 0.0 for one, _ in groups), default=0.0)
-        moved, reached = inputs.clone(), math.inf
-        with guarded(model, generator) as seed:
-            seen = Given(model, inputs, threat, reach, self.standardise)
-            boxed = seen.boxed(inputs)
-            wrapped = library.PyTorchModel(seen, bounds=(0, 1), device=inputs.device)
-            for one, places in groups:
-                places = places.to(inputs.device)
-                more: dict[str, Any] = {}
-                if any(name in type(attack).__name__ for name in STARTED):
-                    starts, has = _starts(seen, boxed, targets, seed)
-                    places = places[has[places]]
-                    more = {"starting_points": starts[places]}
-                if isinstance(attack, library.attacks.DatasetAttack):
-                    attack.feed(wrapped, boxed)
-                if len(places) == 0:
-                    continue
-                limit = None if one is None else one / seen.span
-                kind = library.criteria.Misclassification(targets[places])
-                _, found, _ = attack(wrapped, boxed[places].clone(), kind, epsilons=limit, **more)
-                back = seen.unboxed(found, boxed[places], inputs[places], threat)
-                moved[places] = back if one is None else without_rounding(threat, back, inputs[places], one)
-                reached = min(reached, _reach(attack, limit))
-        return Proposal(
-            moved,
-            torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device),
-            passes=max(seen.passes, 1),
-            reach=reached,
-        )
+            return [(None, torch.arange(len(inputs)))], 0.0
+        radius = given(epsilon, f"an epsilon for foolbox {self.attack}", "none", "Bisect around it for a distance.")
+        groups = by_epsilon(radius, len(inputs))
+        return groups, max((one for one, _ in groups), default=0.0)
 
     def _made(self, library: ModuleType, threat: Threat) -> Any:
         """Foolbox's attack with these settings; its norm must be the threat's."""
@@ -141,7 +159,13 @@ class Foolbox:
             need(equals == "=", "setting=value", repr(text), "Join the two by an equals sign.")
             one_of(name, known, f"setting of {made.__name__}")
             own[name] = _value(value)
-        attack = made(**own)
+        try:
+            attack = made(**own)
+        except ImportError as reason:
+            raise ValueError(
+                f"Expected the package {reason.name} for foolbox's {made.__name__}, got none. "
+                f"Install it: pip install {reason.name}"
+            ) from reason
         norm = getattr(attack.distance, "p", math.nan)
         need(
             norm == (math.inf if threat.norm == "Linf" else 2),
