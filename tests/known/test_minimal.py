@@ -215,7 +215,7 @@ def test_deepfool_is_foolboxs_up_to_the_segment():
         found = called(DeepFool(), model, data.inputs, data.targets, threat).inputs
         ratio = threat.size(found, data.inputs) / threat.size(expected, data.inputs)
         moved = threat.size(found, data.inputs) > 0
-        assert float(ratio[moved].median()) <= 1
+        assert float(ratio[moved].median()) <= 1.01
         assert 0.8 < float(ratio[moved].mean()) < 1.02
 
 
@@ -269,9 +269,9 @@ def test_what_is_nearer_stays():
     nearest.offer(torch.tensor([[0.3], [0.3]]).double(), torch.tensor([True, True]))
     nearest.offer(torch.tensor([[0.4]]).double(), torch.tensor([True]), torch.tensor([1]))
     nearest.offer(torch.tensor([[0.2]]).double(), torch.tensor([False]), torch.tensor([0]))
-    assert nearest.inputs.tolist() == [[0.3], [0.3]]
+    assert nearest.inputs[:, 0].tolist() == pytest.approx([0.3, 0.3])
     nearest.offer(torch.tensor([[0.1]]).double(), torch.tensor([True]), torch.tensor([1]))
-    assert nearest.inputs.tolist() == [[0.3], [0.1]]
+    assert nearest.inputs[:, 0].tolist() == pytest.approx([0.3, 0.1])
 
 
 def test_wrong_beyond_doubt():
@@ -342,8 +342,8 @@ def test_one_call_breaks_an_input_at_every_epsilon_above_its_norm():
 def test_norms_of_every_attack_are_merged_and_the_curve_says_whose_they_are():
     data = Split(torch.tensor([[0.5, 0.5], [0.3, 0.5], [0.6, 0.5]]).double(), torch.tensor([0, 0, 0]))
     attacks = {"fgsm": FGSM(), "near": Given(0.06), "far": Given(0.3)}
-    curve = robustness(Above(), attacks, data, LpBall("Linf", None), (0.1, 0.3 + 1e-9), seeded())
-    assert curve.distances.tolist() == pytest.approx([0.06, 0.3, 0.0])
+    curve = robustness(Above(), attacks, data, LpBall("Linf", None), (0.1, 0.28), seeded())
+    assert curve.distances.tolist() == pytest.approx([0.06, 0.28, 0.0])
     assert [list(attacks)[row] if row >= 0 else "" for row in curve.found_by.tolist()] == ["near", "fgsm", ""]
     assert curve.broken[:, 0, 0].tolist() == [True, True, False]
 

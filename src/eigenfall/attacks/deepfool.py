@@ -127,11 +127,8 @@ class DeepFool:
         with torch.enable_grad():
             at = at.detach().requires_grad_()
             outputs = model(at)
-            if others is None:
-                count = outputs.shape[1] - 1 if self.classes is None else min(self.classes, outputs.shape[1] - 1)
-                ranked = outputs.detach().scatter(1, targets[:, None], -torch.inf)
-                others = ranked.topk(count, dim=1).indices
-            gaps = outputs.gather(1, others) - outputs.gather(1, targets[:, None])
+            chosen = self._rivals(outputs.detach(), targets) if others is None else others
+            gaps = outputs.gather(1, chosen) - outputs.gather(1, targets[:, None])
             slopes = [
                 torch.autograd.grad(gaps[:, k].sum(), at, retain_graph=True, allow_unused=True)[0]
                 if gaps.requires_grad
@@ -139,7 +136,12 @@ class DeepFool:
                 for k in range(gaps.shape[1])
             ]
         found = torch.stack([torch.zeros_like(at) if slope is None else slope for slope in slopes], 1)
-        return outputs.detach(), gaps.detach(), found.detach(), others
+        return outputs.detach(), gaps.detach(), found.detach(), chosen
+
+    def _rivals(self, outputs: Float[Tensor, "batch classes"], targets: Tensor) -> Int64[Tensor, "batch others"]:
+        """The other classes that are tried, the largest logit first."""
+        count = outputs.shape[1] - 1 if self.classes is None else min(self.classes, outputs.shape[1] - 1)
+        return outputs.scatter(1, targets[:, None], -torch.inf).topk(count, dim=1).indices
 
 
 def _free(slopes: Float[Tensor, "batch others ..."], at: Tensor, threat: Threat) -> Float[Tensor, "batch others ..."]:
