@@ -19,7 +19,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("matfiles",),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "eigenmoments", "grams", "jackknife", "momentfits", "snapshots", "subsets", "windows"),
+    ("blocks", "eigenmoments", "grams", "jackknife", "momentfits", "shrinking", "snapshots", "subsets", "windows"),
     ("cluster", "population", "presentations", "slopes"),
     ("assemblies", "recorded", "stored"),
     # 1: the kinds of part

@@ -1,7 +1,8 @@
 """Attacks proposed, verified and judged; and what the checks of a bundle need, gathered."""
 
+from eigenfall.robustness.curves import flip_epsilon, only
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
-from eigenfall.robustness.harness import attacking, flip_epsilon, only, robustness
+from eigenfall.robustness.harness import attacking, robustness
 
 __all__ = [
     "attacking",

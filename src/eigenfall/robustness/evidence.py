@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.objectives import ascent, is_zero
-from eigenfall.robustness.harness import attacking, only
+from eigenfall.robustness.curves import only
+from eigenfall.robustness.harness import attacking
 from eigenfall.stages import consumed
 from eigenfall.types import Evidence, GaussianNoise, RobustnessCurve, Split, Stage, Threat, Verdict
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from eigenfall.check import need
@@ -178,7 +178,8 @@ class Proposal:
     """What an attack proposes; the harness judges it.
 
     Attributes:
-        inputs: perturbed inputs, shaped as the inputs.
+        inputs: perturbed inputs, shaped as the inputs; of a minimal-norm attack the nearest that it found, or the
+            input itself.
         zero_gradients: for each input, whether a gradient of the loss was exactly zero at some step, `(inputs,)`.
         passes: forward and backward passes per input that the attack's budget allows.
         reach: how many radii the steps can cover, step size · steps / epsilon; infinite where it does not apply.
@@ -204,8 +205,10 @@ class RobustnessCurve:
         flip_probability: for repeated noise, the share of draws that were wrong, same axes; else `None`.
         zero_gradients: whether a gradient was exactly zero, `(attacks, epsilons, inputs)`.
         distances: smallest verified norm of a perturbation that broke the input, in the threat's norm, `(inputs,)`;
-            0 for a clean error, infinite if none did (right-censored at the largest epsilon).
+            0 for a clean error, infinite if none did (right-censored at the largest epsilon). One that only a
+            minimal-norm attack found may be larger than the largest epsilon. `None` for noise, which is no ball.
         distances_l2: the same in L2.
+        found_by: row of the attack that set each distance, `(inputs,)`; −1 for a clean error, or if none did.
         reach: smallest reach of each attack over the epsilons.
         passes: forward and backward passes per input that each attack's budget allows.
         seed: of the generator.
@@ -222,6 +225,7 @@ class RobustnessCurve:
     zero_gradients: Bool[Tensor, "attacks epsilons inputs"] | None = None
     distances: Float64[Tensor, " inputs"] | None = None
     distances_l2: Float64[Tensor, " inputs"] | None = None
+    found_by: Int64[Tensor, " inputs"] | None = None
     reach: Mapping[str, float] = field(default_factory=dict)
     passes: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
@@ -229,9 +233,18 @@ class RobustnessCurve:
     block: int = 0
 
     def worst(self, monotone: bool = True) -> Bool[Tensor, "epsilons inputs"]:
-        """Broken by any attack; monotone: an input broken at a smaller epsilon stays broken above."""
+        """Broken by any attack; monotone: also at every epsilon that a verified perturbation does not exceed.
+
+        An input broken at a smaller epsilon then stays broken above, and "distance ≤ ε" and "broken at ε" agree.
+        """
         any_attack = self.broken.any(0)
-        return any_attack.int().cummax(0).values.bool() if monotone else any_attack
+        if not monotone:
+            return any_attack
+        held = any_attack.int().cummax(0).values.bool()
+        if self.distances is None:
+            return held
+        radii = torch.tensor(self.epsilons, dtype=torch.float64, device=self.distances.device)
+        return held | (self.distances <= radii[:, None])
 
     def accuracy(self, monotone: bool = True) -> tuple[Estimate, ...]:
         """Worst-case accuracy at each epsilon, Wilson 95 % interval over inputs."""
