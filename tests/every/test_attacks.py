@@ -1,5 +1,7 @@
 """Every attack in the folder, its default and its presets: the contract of the kind."""
 
+from dataclasses import replace
+
 import nets
 import pytest
 import torch
@@ -9,8 +11,10 @@ from eigenfall.layers import left_as_found
 from eigenfall.robustness import robustness
 from eigenfall.types import GaussianNoise, LpBall
 
+SHORT = {"apgd": {"steps": 20}, "square": {"queries": 100}}
+"""What would take minutes, with fewer steps."""
 EVERY = {
-    f"{name}@{preset}": part
+    f"{name}@{preset}": replace(part, **SHORT.get(name, {}))
     for name in parts.names("attacks")
     for preset, part in {"default": parts.part_class("attacks", name)(), **parts.presets("attacks", name)}.items()
 }
