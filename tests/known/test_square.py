@@ -312,6 +312,24 @@ def test_a_shape_that_is_given_is_taken():
     assert Square()._layout(torch.zeros(1, 2, 3, 4, 5)) == (6, 4, 5)
 
 
+# ------------------------------------------------------------------------- the authors' code
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("Linf", 0.08), ("L2", 0.7)])
+def test_it_is_as_strong_as_the_authors(norm, epsilon):
+    authors = pytest.importorskip("pyautoattack.square")
+    model, data = nets.Then(nets.mlp(), before=lambda x: x.flatten(1)), nets.held_out(96)
+    inputs = data.inputs.reshape(-1, 1, 8, 8)
+    found = called(Square(queries=300), model, inputs, data.targets, LpBall(norm), epsilon).inputs
+    with left_as_found(model):
+        theirs = authors.SquareAttack(
+            model, norm=norm, n_queries=300, eps=epsilon, p_init=0.8, seed=0, device="cpu", resc_schedule=True
+        ).perturb(inputs.clone(), data.targets.clone())
+    ours, expected = (int(wrong(model, x, data.targets).sum()) for x in (found, theirs))
+    assert 15 < expected < 85
+    assert ours >= expected - 5  # random search: another seed moves either by a few inputs
+
+
 # ---------------------------------------------------------------------------------- refusals
 
 

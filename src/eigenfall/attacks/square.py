@@ -15,10 +15,10 @@ A square covers the share p of a channel. p starts at `p_init` and is halved aft
 Source: Andriushchenko, Croce, Flammarion & Hein 2020, arXiv:1912.00049.
 Differs from the source: each input has squares of its own, drawn for all inputs, broken or not, so that no draw depends
 on which inputs broke; a square that changes nothing costs a query and is not drawn again; the first query is the input
-itself; in an L2 ball the shortest side of a square, three, is less along sides shorter than fifteen. Only comparisons of
-margins count: nothing depends on the logits' scale. A flat input of a square number of values is taken for a picture of
-one channel, any other for a line, of which squares are windows; give `shape` if it is neither. Of an input of more than
-two axes, the last two are the picture and all before them channels.
+itself; in an L2 ball the shortest side of a square, three, is less along sides shorter than fifteen.
+Only comparisons of margins count: nothing depends on the logits' scale. A flat input of a square number of values is
+taken for a picture of one channel, any other for a line, of which squares are windows; give `shape` if it is neither.
+Of an input of more than two axes, the last two are the picture and all before them channels.
 """
 
 import math
