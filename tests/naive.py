@@ -211,6 +211,89 @@ def attacked_by_pgd(model, inputs, targets, epsilon, step, steps):
     return wrong
 
 
+def apgd(model, one, target, loss, norm, epsilon, steps):
+    """AutoPGD in [0, 1] on one input, as the paper's algorithm 1 says it; the best iterate, and how often η halved."""
+
+    def measured(x):
+        at = x.clone().requires_grad_()
+        z = model(at[None])[0]
+        others = torch.stack([z[j] for j in range(len(z)) if j != target])
+        value = others.max() - z[target] if loss == "margin" else z.exp().sum().log() - z[target]
+        (gradient,) = torch.autograd.grad(value, at)
+        return (bool(others.detach().max() >= z.detach()[target]), float(value.detach())), gradient
+
+    def projected(x):
+        change = x - one
+        if norm == "Linf":
+            change = change.clamp(-epsilon, epsilon)
+        elif float(change.norm()) > epsilon:
+            change = change * (epsilon / float(change.norm()))
+        return (one + change).clamp(0, 1)
+
+    p, w = [Fraction(0), Fraction(22, 100)], []
+    while p[-1] < 1:
+        w.append(math.ceil(p[-1] * steps))
+        p.append(p[-1] + max(p[-1] - p[-2] - Fraction(3, 100), Fraction(6, 100)))
+    eta, x, before, fs, halvings = 2 * epsilon, one, None, [], 0
+    best, eta_then, best_then, start = None, eta, None, 0
+    for k in range(steps + 1):
+        f, gradient = measured(x)
+        if best is None or f > best[0]:
+            best = f, x, gradient
+        fs.append(f[1])
+        if k == steps:
+            return best[1], halvings
+        if k in w:
+            rises = sum(fs[i + 1] > fs[i] for i in range(start, k))
+            stuck = eta == eta_then and best[0] == best_then
+            eta_then, best_then, start = eta, best[0], k
+            if rises < 0.75 * (k - w[w.index(k) - 1] if w.index(k) else k) or stuck:
+                eta, halvings = eta / 2, halvings + 1
+                f, x, gradient = best
+                fs[k] = f[1]
+        d = gradient.sign() if norm == "Linf" else gradient / gradient.norm()
+        z = projected(x + eta * d)
+        x, before = (z if before is None else projected(x + 0.75 * (z - x) + 0.25 * (x - before))), x
+
+
+def bump(height, width):
+    """A bump of the Square attack: at distance D of the centre, the sum of 1/j² from D + 1 to half the side + 1."""
+    half = max(height, width) // 2
+    return [
+        [
+            sum(1 / j**2 for j in range(max(abs(r - height // 2), abs(s - width // 2)) + 1, half + 2))
+            for s in range(width)
+        ]
+        for r in range(height)
+    ]
+
+
+def square_shift(change, drawn, side, radius):
+    """One step of the Square attack in an L2 ball, for one input: nested lists, channel by channel."""
+    channels, height, width = len(change), len(change[0]), len(change[0][0])
+    top, left, top2, left2 = (int(u * (size - side + 1)) for u, size in zip(drawn, (height, width) * 2))
+    first = [(top + r, left + s) for r in range(side) for s in range(side)]
+    second = [(top2 + r, left2 + s) for r in range(side) for s in range(side)]
+    above, below = bump(side // 2, side), bump(side - side // 2, side)
+    eta = above + [[-v for v in row] for row in below]
+    if drawn[4] < 0.5:  # side by side
+        eta = [list(column) for column in zip(*eta)]
+    length = math.sqrt(sum(v * v for row in eta for v in row))
+    spent = sum(v * v for channel in change for row in channel for v in row)
+    found = [[row[:] for row in channel] for channel in change]
+    for i, channel in enumerate(change):
+        budget = sum(channel[r][s] ** 2 for r, s in {*first, *second}) + max(radius**2 - spent, 0) / channels
+        inside = math.sqrt(sum(channel[r][s] ** 2 for r, s in first))
+        sign = -1 if drawn[5 + i] < 0.5 else 1
+        laid = {(r, s): sign * eta[r - top][s - left] / length + channel[r][s] / inside for r, s in first}
+        norm = math.sqrt(sum(v * v for v in laid.values()))
+        for r, s in second:
+            found[i][r][s] = 0.0
+        for (r, s), v in laid.items():
+            found[i][r][s] = v / norm * math.sqrt(budget)
+    return found
+
+
 def linear_distance(weights, bias, one, target, norm, bounds=None):
     """How far a linear classifier's nearest error lies from one input; in a box, by bisection over the radius."""
     best = math.inf

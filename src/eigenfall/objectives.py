@@ -5,6 +5,12 @@
     ce_std   cross-entropy of τz/s, s the detached standard deviation of the input's logits, τ = 3
     ce       raw cross-entropy: a diagnostic only, since large logits underflow its gradient
 
+towards a goal class t, one per input:
+
+    margin   z_t − z_y
+    dlr      −(z_y − z_t) / (z_π1 − ½(z_π3 + z_π4)),  C ≥ 4 classes; with fewer, z_t − z_y
+    ce_std, ce   cross-entropy of the goal, negated
+
 Source: margin, Carlini & Wagner 2017, doi:10.1109/SP.2017.49; dlr, Croce & Hein 2020, arXiv:2003.01690.
 Differs from the source: no additive constant in the denominator of dlr; where it is zero the margin itself stands.
 """
@@ -50,25 +56,36 @@ def margin(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " ba
 
 
 def losses(
-    outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"], loss: Loss
+    outputs: Float[Tensor, "batch classes"],
+    targets: Shaped[Tensor, " batch"],
+    loss: Loss,
+    goals: Shaped[Tensor, " batch"] | None = None,
 ) -> Float[Tensor, " batch"]:
-    """Loss of each input; with fewer than three classes `dlr` is the margin."""
-    if loss == "ce":
-        return nn.functional.cross_entropy(outputs, targets, reduction="none")
-    if loss == "ce_std":
-        spread = outputs.detach().std(1, correction=0, keepdim=True)
-        safe = torch.where(spread > 0, spread, torch.ones_like(spread))
-        return nn.functional.cross_entropy(TEMPERATURE * outputs / safe, targets, reduction="none")
-    distance = margin(outputs, targets)
-    if loss == "margin" or outputs.shape[1] < 3:
+    """Loss of each input, away from its class or, given goals, from its class towards its goal.
+
+    With fewer than three classes, four for goals, `dlr` is the margin.
+    """
+    if loss in ("ce", "ce_std"):
+        if loss == "ce_std":
+            spread = outputs.detach().std(1, correction=0, keepdim=True)
+            outputs = TEMPERATURE * outputs / torch.where(spread > 0, spread, torch.ones_like(spread))
+        if goals is None:
+            return nn.functional.cross_entropy(outputs, targets, reduction="none")
+        return -nn.functional.cross_entropy(outputs, goals, reduction="none")
+    if goals is None:
+        distance, ranks = margin(outputs, targets), 3
+    else:
+        pair = outputs.gather(1, torch.stack((targets, goals), 1))
+        distance, ranks = pair[:, 0] - pair[:, 1], 4
+    if loss == "margin" or outputs.shape[1] < ranks:
         return -distance
-    top = outputs.topk(3, dim=1).values
-    width = top[:, 0] - top[:, 2]
+    top = outputs.topk(ranks, dim=1).values
+    width = top[:, 0] - top[:, 2:].mean(1)  # of two values: exact under powers of two
     return -distance / torch.where(width > 0, width, torch.ones_like(width))
 
 
 def ascent(
-    model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss
+    model: nn.Module, inputs: Tensor, targets: Tensor, loss: Loss, goals: Tensor | None = None
 ) -> tuple[Float[Tensor, "batch ..."], Float[Tensor, "batch classes"], Float[Tensor, " batch"]]:
     """Gradient at the inputs of the summed loss, with outputs and losses there; a `Batched` model splits the passes.
 
@@ -78,13 +95,14 @@ def ascent(
         Gradient `(batch, ...)`, outputs `(batch, classes)`, loss per input `(batch,)`; all detached.
     """
     if isinstance(model, Batched) and len(inputs) > model.batch_size:
-        parts = zip(inputs.split(model.batch_size), targets.split(model.batch_size))
-        gradients, outputs, values = zip(*(ascent(model.model, x, y, loss) for x, y in parts))
+        wanted = [None] * len(inputs) if goals is None else goals.split(model.batch_size)
+        parts = zip(inputs.split(model.batch_size), targets.split(model.batch_size), wanted)
+        gradients, outputs, values = zip(*(ascent(model.model, x, y, loss, t) for x, y, t in parts))
         return torch.cat(gradients), torch.cat(outputs), torch.cat(values)
     with torch.enable_grad():
         at = inputs.detach().requires_grad_()
         outputs = model(at)
-        values = losses(outputs, targets, loss)
+        values = losses(outputs, targets, loss, goals)
         total = values.sum()
     gradient = None
     if total.requires_grad:

@@ -12,7 +12,7 @@ from eigenfall.layers import left_as_found
 from eigenfall.robustness import robustness
 from eigenfall.types import GaussianNoise, LpBall
 
-SHORT = {"autoattack": {"steps": 5, "queries": 20}}
+SHORT = {"apgd": {"steps": 20}, "autoattack": {"steps": 5, "queries": 20}, "square": {"queries": 100}}
 """What would take minutes, with fewer steps."""
 EVERY = {
     f"{name}@{preset}": replace(part, **SHORT.get(name, {}))

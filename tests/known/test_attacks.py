@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from eigenfall.attacks import pgd as module
+from eigenfall.attacks._iterates import uniform
 from eigenfall.attacks.fgsm import FGSM
 from eigenfall.attacks.fgsm import PRESETS as FGSM_PRESETS
 from eigenfall.attacks.noise import Noise
@@ -269,14 +269,14 @@ def test_bounds_are_the_threats(bounds, attack):
 
 def test_random_starts_are_uniform_in_the_ball():
     inputs, free = torch.zeros(20000, 3), LpBall("L2", None)
-    radius = module._uniform(inputs, free, 2.0, seeded()).norm(dim=1)
+    radius = uniform(inputs, free, 2.0, seeded()).norm(dim=1)
     share = (radius / 2) ** 3  # uniform on [0, 1] if the points are
     assert float(radius.max()) <= 2
     for level in (0.1, 0.5, 0.9):
         assert float((share < level).float().mean()) == pytest.approx(
             level, abs=4 * math.sqrt(level * (1 - level) / 2e4)
         )
-    cube = module._uniform(inputs, LpBall("Linf", None), 2.0, seeded())
+    cube = uniform(inputs, LpBall("Linf", None), 2.0, seeded())
     assert float(cube.abs().max()) <= 2
     assert float(cube.var()) == pytest.approx(4 / 3, rel=0.02)
 

@@ -19,33 +19,10 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from eigenfall.attacks._iterates import Found, better, of, rows, somewhere, surely_broken, uniform
 from eigenfall.check import need
-from eigenfall.objectives import Loss, ascent, is_zero, losses, margin, need_ball, steepest
+from eigenfall.objectives import Loss, ascent, is_zero, losses, need_ball, steepest
 from eigenfall.types import Epsilon, Proposal, Threat, per_input
-
-ROUNDING = 1e-6
-"""An input leaves once its margin is below −ROUNDING · max|z|: then a pass in another batch finds it broken, too."""
-
-
-class _Found:
-    """The best iterate of each input so far: a broken one before any other, then the one of highest loss."""
-
-    def __init__(self, inputs: Tensor):
-        self.inputs = inputs.clone()
-        self.highest = torch.full((len(inputs),), -torch.inf, dtype=inputs.dtype, device=inputs.device)
-        self.broken = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
-        self.zero = torch.zeros_like(self.broken)
-
-    def tensors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        return self.inputs, self.highest, self.broken, self.zero
-
-    def put(self, places: Tensor, inputs: Tensor, highest: Tensor, broken: Tensor, zero: Tensor) -> None:
-        self.inputs[places], self.highest[places], self.broken[places], self.zero[places] = (
-            inputs,
-            highest,
-            broken,
-            zero,
-        )
 
 
 @dataclass(frozen=True)
@@ -115,13 +92,13 @@ class PGD:
         need_ball(threat, "pgd")
         step, reach = self._step(epsilon)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
-        found = _Found(inputs)
+        found = Found(inputs)
         for start in range(self.restarts):
-            at = inputs if start == 0 else _uniform(inputs, threat, epsilon, generator)
+            at = inputs if start == 0 else uniform(inputs, threat, epsilon, generator)
             self._climb(model, at, inputs, targets, threat, epsilon, step, found, seed + start * self.steps)
         moved = found.inputs
         if self.keep == "clean":
-            moved = torch.where(_rows(found.broken, inputs), moved, inputs)
+            moved = torch.where(rows(found.broken, inputs), moved, inputs)
         return Proposal(moved, found.zero, passes=self.restarts * self.steps, reach=reach)
 
     def _step(self, epsilon: Epsilon) -> tuple[Epsilon, float]:
@@ -145,7 +122,7 @@ class PGD:
         threat: Threat,
         epsilon: Epsilon,
         step: Epsilon,
-        found: _Found,
+        found: Found,
         seed: int,
     ) -> None:
         """Climb from one start, leaving in `found` whatever is better than what stands there."""
@@ -154,16 +131,16 @@ class PGD:
         if len(places) == 0:
             return
         at, inputs, targets = at[places], inputs[places], targets[places]
-        epsilon, step = _of(epsilon, places), _of(step, places)
+        epsilon, step = of(epsilon, places), of(step, places)
         best, highest, broken, zero = (tensor[places] for tensor in found.tensors())
         for count in range(self.steps):
             gradient, outputs, value = ascent(model, at, targets, self.loss)
             flat = is_zero(gradient)
             zero = zero | flat
             if self.keep != "last":
-                best, highest, broken = _better(at, value, outputs, targets, best, highest, broken)
+                best, highest, broken = better(at, value, outputs, targets, best, highest, broken)
             if self.stop_broken:
-                gone = ~(margin(outputs, targets) > -ROUNDING * outputs.abs().amax(1))  # NaN goes, too
+                gone = surely_broken(outputs, targets)
                 any_gone, any_flat = torch.stack((gone.any(), flat.any())).tolist()
                 if any_gone:
                     found.put(places[gone], at[gone], value[gone], torch.ones_like(gone[gone]), zero[gone])
@@ -172,15 +149,13 @@ class PGD:
                         tensor[stay]
                         for tensor in (places, at, inputs, targets, gradient, flat, best, highest, broken, zero)
                     )
-                    epsilon, step = _of(epsilon, stay), _of(step, stay)
+                    epsilon, step = of(epsilon, stay), of(step, stay)
                     if len(places) == 0:
                         return
             else:  # asking a GPU would make the host wait: draw always
                 any_flat = self.zero_step == "random" and (inputs.device.type != "cpu" or bool(flat.any()))
             if any_flat and self.zero_step == "random":
-                drawn = torch.Generator(inputs.device).manual_seed(seed + count)
-                random = torch.randn(whole, generator=drawn, device=inputs.device)[places].to(gradient)
-                gradient = torch.where(_rows(flat, gradient), random, gradient)
+                gradient = somewhere(gradient, flat, places, whole, seed + count)
             ahead = steepest(gradient, threat.norm).mul_(per_input(step, inputs)).add_(at)
             at = threat.project(ahead, inputs, epsilon)
             del gradient, ahead  # so that the next pass writes where these stood
@@ -190,39 +165,8 @@ class PGD:
             with torch.no_grad():
                 outputs = model(at)
                 value = losses(outputs, targets, self.loss)
-            best, highest, broken = _better(at, value, outputs, targets, best, highest, broken)
+            best, highest, broken = better(at, value, outputs, targets, best, highest, broken)
         found.put(places, best, highest, broken, zero)
-
-
-def _better(
-    at: Tensor, value: Tensor, outputs: Tensor, targets: Tensor, best: Tensor, highest: Tensor, broken: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The better of two iterates of each input, its loss, and whether it is broken; a NaN among the logits breaks."""
-    wrong = ~(margin(outputs, targets) > 0)
-    better = (wrong & ~broken) | ((wrong == broken) & (value > highest))
-    return torch.where(_rows(better, at), at, best), torch.where(better, value, highest), wrong | broken
-
-
-def _rows(mask: Tensor, like: Tensor) -> Tensor:
-    """One entry per input, shaped to broadcast over the inputs' own axes."""
-    return mask.reshape(-1, *[1] * (like.ndim - 1))
-
-
-def _of(value: Epsilon, chosen: Tensor) -> Epsilon:
-    """An epsilon of some of the inputs; a number stays a number."""
-    return value[chosen] if isinstance(value, Tensor) and value.ndim == 1 else value
-
-
-def _uniform(inputs: Tensor, threat: Threat, epsilon: Epsilon, generator: torch.Generator) -> Tensor:
-    """A point uniform in the ball around each input, then inside the bounds."""
-    device = generator.device
-    if threat.norm == "Linf":
-        change = 2 * torch.rand(inputs.shape, generator=generator, device=device).to(inputs) - 1
-    else:
-        direction = torch.randn(inputs.shape, generator=generator, device=device).to(inputs)
-        radius = torch.rand(len(inputs), generator=generator, device=device).to(inputs) ** (1 / inputs[0].numel())
-        change = steepest(direction, "L2") * _rows(radius, inputs)
-    return threat.project(inputs + per_input(epsilon, inputs) * change, inputs, epsilon)
 
 
 PRESETS = {

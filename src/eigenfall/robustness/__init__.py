@@ -3,6 +3,7 @@
 from eigenfall.robustness.curves import flip_epsilon, only
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
 from eigenfall.robustness.harness import attacking, robustness
+from eigenfall.robustness.transfer import transferred, transferring
 
 __all__ = [
     "attacking",
@@ -13,4 +14,6 @@ __all__ = [
     "judged",
     "only",
     "robustness",
+    "transferred",
+    "transferring",
 ]
