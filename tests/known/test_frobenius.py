@@ -8,7 +8,8 @@ from exact import seeded
 from torch import nn
 from torch.testing import assert_close
 
-from eigenfall.smoothness.frobenius import Frobenius, bytes_per_input
+from eigenfall.smoothness._passes import bytes_per_input
+from eigenfall.smoothness.frobenius import Frobenius
 
 DISTRIBUTIONS = ("signs", "gaussian", "sphere")
 
