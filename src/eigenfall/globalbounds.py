@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
+from eigenfall.blocks import Normalise
 from eigenfall.check import given, need
 from eigenfall.layers import left_as_found
 from eigenfall.operatornorms import convolution_bound, linear_norm
@@ -61,7 +62,7 @@ def lipschitz_bound(model: nn.Module, inputs: Float[Tensor, "inputs ..."]) -> Li
     need(len(inputs) >= 1, expected="at least one input", got="none", remedy="Give some, for their shape.")
     with left_as_found(model), torch.no_grad():
         try:
-            traced = fx.symbolic_trace(model)
+            traced = fx.GraphModule(model, _Tracer().trace(model))
         except Exception as reason:  # fx raises whatever the model's own code does with its proxies
             raise ValueError(
                 "Expected a model whose forward pass torch.fx can trace, got "
@@ -89,6 +90,13 @@ def lipschitz_bound(model: nn.Module, inputs: Float[Tensor, "inputs ..."]) -> Li
     )
     steps = {node.name: bound for node, bound in bounds.items() if bound is not None and node.op != "placeholder"}
     return LipschitzBound(value, steps)
+
+
+class _Tracer(fx.Tracer):
+    """torch's own modules, and ours that have a bound, are steps; others are looked into."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return isinstance(m, Normalise) or fx.Tracer.is_leaf_module(self, m, module_qualified_name)
 
 
 def _refuse(node: fx.Node, why: str) -> NoReturn:
@@ -164,6 +172,8 @@ def _of_module(module: nn.Module, inputs: Any) -> float | None:
     """Bound of one of torch's own modules in eval mode; `None`: not known."""
     if isinstance(module, ONE):
         return 1.0
+    if isinstance(module, Normalise):
+        return float((1 / module.sd.double().abs()).max())
     if isinstance(module, nn.Sigmoid):
         return 0.25
     if isinstance(module, nn.LeakyReLU):

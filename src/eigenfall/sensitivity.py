@@ -70,7 +70,7 @@ def sensitivity(
             remedy=f"{count} stimuli and {rows.shape[1]} units have no more.",
         )
         need(
-            bool(torch.isfinite(centred).all()) and bool(centred.any()),
+            bool(torch.isfinite(centred).all()) and bool((rows != rows[0]).any()),
             expected=f"finite values of {layer!r} that vary over stimuli",
             got="NaN, infinity, or the same everywhere",
             remedy="Look for a dead layer, or diverged weights.",

@@ -93,7 +93,9 @@ def test_chunks_change_nothing(part, layer, model):
 
 
 def test_no_inputs_and_no_room_are_refused(part, model):
-    assert refusal(part, model, images()[:0], "outputs", seeded(0)) == "Expected at least one input, got none. Give some."
+    assert (
+        refusal(part, model, images()[:0], "outputs", seeded(0)) == "Expected at least one input, got none. Give some."
+    )
     for settings in ({"chunk_size": 0}, {"memory": 0.0}):
         assert refusal(dataclasses.replace, part, **settings).startswith("Expected ")
 

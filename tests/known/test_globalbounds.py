@@ -148,7 +148,9 @@ def test_a_ragged_pooling_is_refused():
 
 
 def test_a_model_that_cannot_be_traced_is_refused():
-    assert refusal(bound, Branching()).startswith("Expected a model whose forward pass torch.fx can trace, got TraceError")
+    assert refusal(bound, Branching()).startswith(
+        "Expected a model whose forward pass torch.fx can trace, got TraceError"
+    )
     assert refusal(lipschitz_bound, linear(), torch.zeros(0, 4)) == (
         "Expected at least one input, got none. Give some, for their shape."
     )
@@ -160,7 +162,7 @@ def test_our_own_architectures_have_a_bound():
     mlp = MLP(widths=(6, 5), batch_norm="after_activation", normalise="channels")(examples, seeded(0)).train()
     found = lipschitz_bound(mlp, at)
     assert mlp.training
-    truth = math.prod(float(torch.linalg.matrix_norm(p.double(), 2)) for n, p in mlp.named_parameters()
+    truth = math.prod(float(torch.linalg.matrix_norm(p.detach().double(), 2)) for n, p in mlp.named_parameters()
                       if n.endswith("transform.weight") or n == "readout.weight")  # fmt: skip
     scales = float(1 / mlp.get_submodule("normalise").sd.min()) * (1 / math.sqrt(1 + 1e-5)) ** 2
     assert found.value == pytest.approx(truth * scales, rel=1e-5)

@@ -5,7 +5,13 @@ import torch
 from exact import refusal, seeded
 from torch import nn
 
-from eigenfall.operatornorms import certified_distances, convolution_bound, convolution_norm, linear_norm, reshaped_bound
+from eigenfall.operatornorms import (
+    certified_distances,
+    convolution_bound,
+    convolution_norm,
+    linear_norm,
+    reshaped_bound,
+)
 
 
 def convolution(channels=(2, 3), kernel=3, **settings):
@@ -61,6 +67,7 @@ def test_equals_the_dense_matrix(kernel, stride, padding_mode):
         ({"kernel": (1, 4), "padding": "same"}, (6, 7)),
     ],
 )
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 def test_settings_of_every_kind(settings, size):
     layer = convolution(**settings)
     found, exact = convolution_norm(layer, size, seeded(0)), truth(layer, size)

@@ -191,8 +191,16 @@ class Landscape:
 
     @property
     def base_share(self) -> float:
-        """Share of the places inside where the decision is that at x₀."""
-        return float((self.classes == self.base_class)[self.inside].double().mean())
+        """Share of the area where the decision is that at x₀, the corners of a cell a quarter each; NaN without area."""
+        same, inside = (self.classes == self.base_class).double(), self.inside.double()
+        corners = [
+            (rows, columns)
+            for rows in (slice(None, -1), slice(1, None))
+            for columns in (slice(None, -1), slice(1, None))
+        ]
+        whole = torch.stack([inside[corner] for corner in corners]).amin(0)
+        share = torch.stack([same[corner] for corner in corners]).mean(0)
+        return float((share * whole).sum() / whole.sum())
 
     @property
     def boundary_per_area(self) -> float:
