@@ -55,7 +55,8 @@ def bootstrapped(
         picked = torch.randint(len(values), shape, generator=generator, device=generator.device).to(values.device)
         found.append(statistic(values[picked]))
     ends = torch.quantile(torch.cat(found).double(), torch.tensor([0.5 - level / 2, 0.5 + level / 2]).double())
-    return Estimate(whole, *ends.tolist(), level, "images")
+    low, high = ends.tolist()
+    return Estimate(whole, low, high, level, "images")
 
 
 def distribution(

@@ -193,11 +193,8 @@ class Landscape:
     def base_share(self) -> float:
         """Share of the area where the decision is that at x₀, the corners of a cell a quarter each; NaN without area."""
         same, inside = (self.classes == self.base_class).double(), self.inside.double()
-        corners = [
-            (rows, columns)
-            for rows in (slice(None, -1), slice(1, None))
-            for columns in (slice(None, -1), slice(1, None))
-        ]
+        ends = (slice(None, -1), slice(1, None))
+        corners = [(rows, columns) for rows in ends for columns in ends]
         whole = torch.stack([inside[corner] for corner in corners]).amin(0)
         share = torch.stack([same[corner] for corner in corners]).mean(0)
         return float((share * whole).sum() / whole.sum())
