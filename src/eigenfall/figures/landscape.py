@@ -33,6 +33,9 @@ def decisions(ax: Any, value: Landscape, label: str) -> None:
         ax.set_facecolor("#e4e6e9")
         ax.patch.set_hatch("////")
         ax.patch.set_edgecolor(REFERENCE)
+    marks = numpy.zeros((1, 2))
+    if value.plane.marks is not None:
+        marks = numpy.concatenate((marks, value.plane.marks.numpy()))
     ax.imshow(picture, origin="lower", extent=extent, interpolation="nearest", gid="series")
     for one in numpy.unique(classes[inside]):
         there = (classes == one) & inside
@@ -41,12 +44,14 @@ def decisions(ax: Any, value: Landscape, label: str) -> None:
         if there.sum() >= 0.01 * side * side:
             rows, columns = numpy.nonzero(there)
             middle = numpy.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
-            ax.text(
-                along[columns[middle]], along[rows[middle]], str(one), color=INK, ha="center", va="center", fontsize=9
+            at = numpy.array([along[columns[middle]], along[rows[middle]]])
+            hidden = (abs(at - marks) < 0.08 * reach).all(1).any()
+            ax.annotate(
+                str(one), at, (0, 9 if hidden else 0), textcoords="offset points", ha="center", va="center", fontsize=9
             )
     ax.plot(0, 0, marker="o", color="white", markeredgecolor=INK, markersize=6, linestyle="")
-    if value.plane.marks is not None:
-        across, up = value.plane.marks.numpy().T
+    if len(marks) > 1:
+        across, up = marks[1:].T
         near = (abs(across) <= reach) & (abs(up) <= reach)
         ax.plot(across[near], up[near], marker="X", color="white", markeredgecolor=INK, markersize=7, linestyle="")
     ax.set_xlim(-reach, reach)
