@@ -51,7 +51,7 @@ def landscape(
         side: how many places along each, an odd number, so that x₀ is one of them.
         bounds: lowest and highest value of an input; `None`: nothing is masked.
         norms_every: measure ‖J‖_F of the logits at every so manieth row and column, x₀ among them; 0: not at all.
-        measure: part of kind smoothness that measures it; `None`: `Frobenius()`.
+        measure: part of kind smoothness that measures it, with the same draws on every plane; `None`: `Frobenius()`.
         batch_size: largest number of inputs in one pass.
 
     Raises:

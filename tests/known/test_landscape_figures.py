@@ -21,7 +21,9 @@ def ax():
 
 def decisions(inside=None):
     classes = torch.tensor([[0, 0, 0], [0, 0, 2], [0, 2, 2]])
-    plane = Plane(torch.zeros(2), torch.eye(2)[0], torch.eye(2)[1], kind="images", marks=torch.tensor([[1.0, 0], [9, 9]]).double())
+    plane = Plane(
+        torch.zeros(2), torch.eye(2)[0], torch.eye(2)[1], kind="images", marks=torch.tensor([[1.0, 0], [9, 9]]).double()
+    )
     inside = torch.ones(3, 3, dtype=torch.bool) if inside is None else inside
     return Landscape(plane, torch.tensor([-1.0, 0, 1]).double(), classes, inside, 0, 2, 4.0, 2.0)
 
@@ -75,7 +77,9 @@ def test_maps_stand_under_their_images_red_for_more_and_blue_for_less(ax):
 
 
 def test_maps_over_what_is_no_image_are_refused(ax):
-    one = SensitivityMap("h", (1,), torch.ones(1).double(), torch.zeros(1, 3, 4), torch.ones(1).double(), torch.zeros(3, 4))
+    one = SensitivityMap(
+        "h", (1,), torch.ones(1).double(), torch.zeros(1, 3, 4), torch.ones(1).double(), torch.zeros(3, 4)
+    )
     assert refusal(figures.plot, one, ax) == (
         "Expected a map over images (stimuli, channels, height, width), got inputs of shape (3, 4). "
         "Reshape inside the model."

@@ -133,3 +133,11 @@ def test_what_has_no_volume_is_refused():
     assert refusal(LogVolume, rank=0) == (
         "Expected a rank of 1 or more, or none, got rank=0. Use rank=none for each input's own."
     )
+
+
+def test_rows_that_are_held_count_against_the_memory():
+    model, sizes = built(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 4)), []
+    model.register_forward_hook(lambda module, arguments, output: sizes.append(len(output)))
+    # two passes of 54 values; rows: 3 · 6 · 4 values, all of 8 bytes
+    measured(model, inputs(20), memory=5 * 8 * (2 * 54 + 72) / 1e9)
+    assert sizes == [1, 5, 5, 5, 5]

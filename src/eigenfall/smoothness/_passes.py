@@ -40,7 +40,7 @@ def chunks(
     memory: float,
     chunk_size: int | None,
     beside: Beside = lambda probed: 0,
-    graphs: int = 1,
+    graphs: int = 2,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Inputs that require gradients, and a layer's values `(some, values)` with the graph between, chunk by chunk.
 
@@ -51,7 +51,9 @@ def chunks(
         memory: what the passes and what stands beside them may hold at once, in GB.
         chunk_size: how many inputs go through together, instead of what follows from `memory`.
         beside: bytes that the measure holds for each input beside the passes.
-        graphs: how many graphs it holds at once.
+        graphs: how many passes it holds at once: that of the values, and what is pulled back through it, or the
+        values of
+            the next chunk before these are let go.
     """
     need(len(inputs) >= 1, expected="at least one input", got="none", remedy="Give some.")
     if chunk_size is None:
