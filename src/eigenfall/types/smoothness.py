@@ -191,7 +191,7 @@ class Landscape:
 
     @property
     def base_share(self) -> float:
-        """Share of the area where the decision is that at x₀, the corners of a cell a quarter each; NaN without area."""
+        """Share of the area where the decision is that at x₀, each corner a quarter of its cell; NaN without area."""
         same, inside = (self.classes == self.base_class).double(), self.inside.double()
         ends = (slice(None, -1), slice(1, None))
         corners = [(rows, columns) for rows in ends for columns in ends]
