@@ -19,7 +19,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("matfiles",),
     ("downloads", "excess", "types"),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "eigenmoments", "grams", "jackknife", "momentfits", "shrinking", "snapshots", "subsets", "windows"),
+    ("blocks", "distributions", "eigenmoments", "grams", "jackknife", "momentfits", "shrinking", "snapshots", "subsets"),
+    ("operatornorms", "planes", "sensitivity", "smoothnessrows", "windows"),
+    ("globalbounds",),
     ("cluster", "population", "presentations", "slopes"),
     ("assemblies", "recorded", "stored"),
     # 1: the kinds of part
@@ -27,6 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     # 2: the registry, the figures and the verbs
     ("parts", "plans"),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
+    ("landscapes",),
     # 3
     ("coverage", "pipeline", "presets", "rivals", "subsampling"),
     ("beside",),

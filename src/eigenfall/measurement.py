@@ -100,7 +100,7 @@ def measuring(
         _need_classes(model, here)
         some = here.inputs[: plan.smoothness_inputs]
         for number, layer in enumerate((OUTPUTS, *layers) if len(some) else ()):
-            yield Stage(f"Jacobian norm of {layer}", number, len(layers) + 1)
+            yield Stage(f"smoothness of {layer}", number, len(layers) + 1)
             smoothness[layer] = plan.smoothness(model, some, layer, _seeded(plan.seed))
             rows += of_smoothness(smoothness[layer])
         found_margins = margins(model, here, plan.batch_size)

@@ -1,4 +1,4 @@
-"""Smoothness, threats, what attacks propose, and what was judged of it."""
+"""Threats, what attacks propose, and what was judged of it."""
 
 import math
 from collections.abc import Mapping
@@ -13,27 +13,6 @@ from eigenfall.check import need
 from eigenfall.statistics import wilson
 from eigenfall.types.data import Bounds
 from eigenfall.types.spectra import Estimate
-
-
-@dataclass(frozen=True, eq=False)
-class Smoothness:
-    """One value per input of a measure of how fast a layer changes.
-
-    Attributes:
-        quantity: for instance "jacobian_norm".
-        layer: module path, or "outputs" for the logits.
-        values: `(inputs,)` float64, in layer units per input unit.
-        scale: root mean square of the layer's values about their mean over these inputs; values / scale do not
-            change when the layer is multiplied by a number.
-        method: the part that made it, in the grammar.
-    """
-
-    quantity: str
-    layer: str
-    values: Float64[Tensor, " inputs"]
-    scale: float = math.nan
-    method: str = ""
-
 
 Epsilon = float | Tensor
 
