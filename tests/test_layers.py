@@ -13,7 +13,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
     ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
-    ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
+    ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder", "survival"),
     ("clients", "events", "gaps", "hdf5files", "mat5files"),
     ("mat73files", "nwbtables", "pieces"),
     ("matfiles",),
