@@ -18,8 +18,9 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("mat73files", "nwbtables", "pieces"),
     ("matfiles",),
     ("downloads", "excess", "types"),
+    ("distances",),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
+    ("blocks", "contrasts", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
     ("cluster", "population", "presentations", "slopes"),
     ("assemblies", "recorded", "stored"),
     # 1: the kinds of part

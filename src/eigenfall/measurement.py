@@ -74,6 +74,7 @@ def measuring(
     bounds: Bounds | None = (0.0, 1.0),
     unit: str = "pixel",
     name: str = "model",
+    scale: Tensor | None = None,
 ) -> Progressing:
     """Spectra over the stimuli; smoothness, accuracy and robustness over the examples, piece by piece.
 
@@ -85,6 +86,7 @@ def measuring(
         bounds: lowest and highest value of an input.
         unit: of the inputs.
         name: of the model.
+        scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
     """
     layers = chosen_layers(model, plan)
     found = yield from _spectra(activations(model, stimuli, layers, plan.view, plan.batch_size), plan)
@@ -114,6 +116,10 @@ def measuring(
             seed=plan.seed,
             batch_size=plan.batch_size,
         )
+        if scale is not None:
+            own = scale[: len(attacked)].cpu()
+            curves = {key: replace(curve, scale=own) for key, curve in evidence.curves.items()}
+            evidence = replace(evidence, curves=curves)
         verdicts = judged(PRESETS[plan.preset], evidence)
         stands = headline_stands(verdicts)
         for curve_name in PRESETS[plan.preset].shown:

@@ -307,7 +307,10 @@ def _of_model(run: Run, model: nn.Module, examples: Examples, root: Path, key: s
         history = yield from _trained(run, model, examples, root, key)
     stimuli = getattr(examples, run.stimuli).inputs
     measurement = yield from _relayed(
-        run, measuring(model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm)
+        run,
+        measuring(
+            model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm, scale=examples.scale
+        ),
     )
     return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()}, history)
 

@@ -152,12 +152,13 @@ def test_what_is_no_distance_is_refused(arguments, sentence):
     assert refusal(survival, *arguments) == sentence
 
 
-def test_budgets_that_do_not_fit_are_refused():
+def test_nothing_is_said_beyond_the_largest_budget():
     distances = torch.tensor([0.1, 0.4, math.inf], dtype=torch.float64)
-    assert refusal(of_distances, distances, 0.3) == (
-        "Expected distances up to the largest budget, 0.3, got one of 0.4. Give the largest epsilon in the norm of the "
-        "distances."
-    )
     assert refusal(of_distances(distances, 0.5).at, 0.6) == (
         "Expected a budget from 0 to 0.5, the largest distance known, got 0.6. Attack with larger budgets to know more."
     )
+
+
+def test_what_was_broken_beyond_the_budget_was_broken_there():
+    found = of_distances(torch.tensor([0.1, 0.7, math.inf], dtype=torch.float64), 0.5)
+    assert (found.times.tolist(), found.at_risk.tolist(), found.censored) == ([0.1, 0.7], [3, 1], 1)

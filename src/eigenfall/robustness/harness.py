@@ -110,6 +110,7 @@ def attacking(
         seed=seed,
         batch_size=batch_size,
         block=block,
+        input_size=examples.inputs[0].numel(),
     )
 
 
@@ -151,6 +152,7 @@ def only(curve: RobustnessCurve, name: str) -> RobustnessCurve:
         seed=curve.seed,
         batch_size=curve.batch_size,
         block=curve.block,
+        input_size=curve.input_size,
     )
 
 
