@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 def cloud(height: int, width: int, exponent: float, own: torch.Generator) -> Tensor:
-    """A field of amplitude ∝ frequency^−exponent, scaled to span [0, 1]; a window of one twice as large, which wraps."""
+    """A field of amplitude ∝ frequency^−exponent, spanning [0, 1]: a window of one twice as large, since that wraps."""
     noise = torch.randn(2 * height, 2 * width, generator=own, dtype=torch.float64)
     down, right = torch.fft.fftfreq(2 * height)[:, None], torch.fft.fftfreq(2 * width)[None]
     frequency = (down**2 + right**2).sqrt()

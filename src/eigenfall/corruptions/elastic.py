@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.corruptions._draws import each
@@ -33,15 +32,16 @@ class Elastic:
     shares: tuple[float, ...] = (0.01, 0.02, 0.03, 0.04, 0.06)
     smoothness: float = 0.12
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Pull.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: its seed, not its position, and each image's contents decide the draws.
+
+        Returns:
+            Images of the same shape and type.
 
         Raises:
             ValueError: for inputs that are no images in [0, 1], or a severity that there is not.
@@ -49,6 +49,8 @@ class Elastic:
         share = level(inputs, severity, self.shares, "elastic")
         height, width = inputs.shape[2:]
         side = min(height, width)
-        fields = each(inputs, generator, lambda own: displacement(height, width, self.smoothness * side, own)) * share * side
+        fields = (
+            each(inputs, generator, lambda own: displacement(height, width, self.smoothness * side, own)) * share * side
+        )
         down, right = places(inputs)
         return warped(inputs, down + fields[:, 0], right + fields[:, 1]).clamp(0, 1)

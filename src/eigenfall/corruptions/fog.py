@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.corruptions._draws import each
@@ -32,15 +31,16 @@ class Fog:
     strengths: tuple[float, ...] = (0.2, 0.5, 0.75, 1.0, 1.5)
     exponent: float = 2.5
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Lay the fog.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: its seed, not its position, and each image's contents decide the draws.
+
+        Returns:
+            Images of the same shape and type.
 
         Raises:
             ValueError: for inputs that are no images in [0, 1], or a severity that there is not.

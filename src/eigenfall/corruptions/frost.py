@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.corruptions._draws import each
@@ -36,15 +35,16 @@ class Frost:
     exponent: float = 1.75
     sharpness: float = 3.0
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Freeze.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: its seed, not its position, and each image's contents decide the draws.
+
+        Returns:
+            Images of the same shape and type.
 
         Raises:
             ValueError: for inputs that are no images in [0, 1], or a severity that there is not.

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.corruptions._draws import each
@@ -28,15 +27,16 @@ class NormalNoise:
     cite: ClassVar[str] = "hendrycks2019"
     sds: tuple[float, ...] = (0.04, 0.06, 0.08, 0.09, 0.1)
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Add the noise.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: its seed, not its position, and each image's contents decide the draws.
+
+        Returns:
+            Images of the same shape and type.
 
         Raises:
             ValueError: for inputs that are no images in [0, 1], or a severity that there is not.

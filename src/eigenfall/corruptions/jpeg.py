@@ -12,7 +12,6 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.check import need
@@ -30,18 +29,20 @@ class JPEG:
     cite: ClassVar[str] = "hendrycks2019"
     qualities: tuple[int, ...] = (80, 65, 58, 50, 40)
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Write and read.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: not used.
 
+        Returns:
+            Images of the same shape and type.
+
         Raises:
-            ValueError: for inputs that are no images in [0, 1] of one or three channels, or a severity that there is not.
+            ValueError: for inputs that are no images in [0, 1] of one or three channels, or a severity that there is
+                not.
         """
         quality = level(inputs, severity, self.qualities, "jpeg")
         need(

@@ -3,14 +3,14 @@
     mean over ⌊c·side⌋ boxes along each side, then the box nearest to each pixel
 
 Source: Hendrycks & Dietterich 2019, arXiv:1903.12261; levels those of its CIFAR-10-C.
-Differs from the source: a pixel at the edge of two boxes counts in both by its share.
+Differs from the source: a pixel at the edge of two boxes counts in both by its share. On images of a few pixels fewer
+boxes may happen to lie better: there severities need not ascend.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.corruptions._levels import level
@@ -27,15 +27,16 @@ class Pixelate:
     cite: ClassVar[str] = "hendrycks2019"
     factors: tuple[float, ...] = (0.95, 0.9, 0.85, 0.75, 0.65)
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Make pixels larger.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: not used.
+
+        Returns:
+            Images of the same shape and type.
 
         Raises:
             ValueError: for inputs that are no images in [0, 1], or a severity that there is not.

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.corruptions._draws import each
@@ -32,27 +31,30 @@ class Snow:
     """
 
     cite: ClassVar[str] = "hendrycks2019"
-    shares: tuple[float, ...] = (0.02, 0.04, 0.06, 0.09, 0.12)
+    shares: tuple[float, ...] = (0.01, 0.02, 0.03, 0.045, 0.06)
     whiteness: tuple[float, ...] = (0.05, 0.1, 0.12, 0.15, 0.2)
     radius: int = 3
     sigma: float = 1.5
 
-    def __call__(
-        self, inputs: Float[Tensor, "batch channels height width"], severity: int, generator: torch.Generator
-    ) -> Float[Tensor, "batch channels height width"]:
+    def __call__(self, inputs: Tensor, severity: int, generator: torch.Generator) -> Tensor:
         """Let it snow.
 
         Args:
-            inputs: images in [0, 1].
+            inputs: images `(batch, channels, height, width)` in [0, 1].
             severity: 1, the weakest, to 5.
             generator: its seed, not its position, and each image's contents decide the draws.
+
+        Returns:
+            Images of the same shape and type.
 
         Raises:
             ValueError: for inputs that are no images in [0, 1], or a severity that there is not.
         """
         share = level(inputs, severity, self.shares, "snow")
         white = level(inputs, severity, self.whiteness, "snow")
-        draws = each(inputs, generator, lambda own: torch.rand(2, *inputs.shape[2:], generator=own, dtype=torch.float64))
+        draws = each(
+            inputs, generator, lambda own: torch.rand(2, *inputs.shape[2:], generator=own, dtype=torch.float64)
+        )
         flakes = torch.where(draws[:, :1] < share, 0.5 + draws[:, 1:] / 2, 0.0)
         turns = draws[:, 1, 0, 0].double()
         kernels = streaks(self.radius, self.sigma, (turns + 0.5) * (math.pi / 2))
