@@ -1,6 +1,6 @@
 """Draw every corruption at each severity: python docs/make_corruptions.py [FILE.png]
 
-The image is a tile of 32 × 32 pixels of a photograph that scikit-learn carries, at a quarter of its size; the seed is 0.
+The image is a tile of 32 × 32 pixels, at a quarter of its size, of a photograph that scikit-learn carries; seed 0.
 """
 
 import sys

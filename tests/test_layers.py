@@ -27,6 +27,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     KINDS,
     # 2: the registry, the figures and the verbs
     ("parts", "plans"),
+    ("adversarial",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     # 3
     ("coverage", "pipeline", "presets", "rivals", "subsampling"),

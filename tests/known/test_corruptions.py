@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -66,7 +67,7 @@ def test_impulses_are_as_many_black_as_white_and_stay_lost():
     lost = [(ImpulseNoise()(images, severity, seeded(0)) != images) for severity in range(1, 6)]
     for share, gone in zip(ImpulseNoise().shares, lost):
         assert float(gone.float().mean()) == pytest.approx(share, rel=0.1)
-    assert all(bool((later | ~earlier).all()) for earlier, later in zip(lost, lost[1:]))
+    assert all(bool((later | ~earlier).all()) for earlier, later in pairwise(lost))
     found = ImpulseNoise()(images, 5, seeded(0))[lost[4]]
     assert set(found.tolist()) == {0.0, 1.0}
     assert float(found.mean()) == pytest.approx(0.5, abs=0.04)
