@@ -15,6 +15,7 @@ _HOME = {
     "load": "records",
     "measure": "measurement",
     "plot": "figures",
+    "CorruptionCurve": "types",
     "Diagnostics": "types",
     "Dimension": "types",
     "Estimate": "types",

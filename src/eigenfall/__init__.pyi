@@ -4,6 +4,7 @@ from eigenfall.comparison import compare as compare
 from eigenfall.figures import plot as plot
 from eigenfall.measurement import measure as measure
 from eigenfall.records import load as load
+from eigenfall.types import CorruptionCurve as CorruptionCurve
 from eigenfall.types import Diagnostics as Diagnostics
 from eigenfall.types import Dimension as Dimension
 from eigenfall.types import Estimate as Estimate

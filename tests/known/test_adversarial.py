@@ -72,7 +72,7 @@ def test_it_is_the_loop_that_anyone_would_write():
 
 
 def test_a_ball_of_no_size_changes_nothing():
-    """A ball of no size: the same weights. By sgd: Adam makes steps of one size of a gradient that is rounding alone."""
+    """By sgd: Adam makes steps of full size even of a gradient that is rounding alone."""
     plain, tiny = network(), network()
     settings = replace(SETTINGS, optimiser="sgd")
     finished(plain, settings)
@@ -164,6 +164,20 @@ def test_a_planted_bend_is_seen():
     found = accuracies(Adversarial(FAST, 0.2), Bent(), inputs, torch.zeros(40, dtype=torch.int64))
     assert found == {SINGLE: 1.0, MANY: 0.0}
     assert collapsed(found[SINGLE], found[MANY])
+
+
+@pytest.mark.parametrize(
+    ("attack", "epsilon", "seen"),
+    [(FGSM(loss="ce"), 0.3, True), (FAST, 0.1, False), (pgd.PRESETS["madry2018"], 0.3, False)],
+    ids=["one step, large", "fast, small", "seven steps, large"],
+)
+def test_a_true_collapse_is_seen_and_honest_training_is_not_blamed(attack, epsilon, seen):
+    """Single steps of 0.3 from the clean digits: the net learns to hide from just that step."""
+    against = Training(batch_size=128, epochs=25, learning_rate=0.01, adversarial=Adversarial(attack, epsilon))
+    steps = [step.values for step in finished(network(), against, data=rows(1000)) if MANY in step.values]
+    assert len(steps) == 25
+    assert collapsed(steps[-1][SINGLE], steps[-1][MANY]) is seen
+    assert any(collapsed(values[SINGLE], values[MANY]) for values in steps) is seen
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,18 @@
 """Runs held against one another on common images."""
 
+import copy
 import math
 from dataclasses import replace
 from pathlib import Path
 
+import nets
 import pytest
 import torch
+from exact import seeded
 
+from eigenfall.attacks.pgd import PGD
 from eigenfall.comparison import compare
+from eigenfall.robustness import robustness
 from eigenfall.statistics import mcnemar, paired_t, t_interval, welch, welch_interval, wilson
 from eigenfall.types import LpBall, Measurement, Record, RobustnessCurve, Verdict
 
@@ -39,6 +44,23 @@ def test_a_run_against_its_copy_has_no_discordant_image():
     result = compare([record("a", 0, images(7)), record("b", 0, images(7))])
     assert result.rows[0]["value"] == 0.0
     assert result.rows[0]["p"] == 1.0
+
+
+def test_a_model_against_its_copy_has_no_discordant_image():
+    model, data, budgets = nets.mlp(), nets.held_out(64), (0.05, 0.1, 0.2)
+    curves = [
+        robustness(each, {"pgd": PGD(steps=5, restarts=2)}, data, LpBall(), budgets, seeded(4))
+        for each in (model, copy.deepcopy(model))
+    ]
+    found = [
+        Record(Path(arm), {"arm": arm, "seed": 4, "inputs": "d"}, {}, Measurement(arm, curves={"headline": curve}))
+        for arm, curve in zip("ab", curves)
+    ]
+    assert not bool((curves[0].worst() ^ curves[1].worst()).any())
+    result = compare(found)
+    assert {(entry["value"], entry["p"]) for entry in result.rows} == {(0.0, 1.0)}
+    assert {entry["value"] for entry in result.effects} == {0.0, 1.0}
+    assert bool(curves[0].worst().any())
 
 
 def test_one_seed_is_tested_on_images():

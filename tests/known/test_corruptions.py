@@ -102,7 +102,7 @@ def test_a_normal_blur_spreads_by_its_variance():
 
 @pytest.mark.parametrize("radius", [0.8, 1.0, 1.4])
 def test_a_small_disc_spreads_by_what_lies_beyond_half_a_pixel(radius):
-    """The share of a disc with |x| > ½, all of which falls on the next pixel: 1 − (2/π)(asin u + u√(1 − u²)), u = ½/r."""
+    """All of a disc with |x| > ½ falls on the next pixel: a share of 1 − (2/π)(asin u + u√(1 − u²)), u = ½/r."""
     u = 0.5 / radius
     beyond = 1 - 2 / math.pi * (math.asin(u) + u * math.sqrt(1 - u**2))
     assert spread(filtered(point(), disc(radius))) == pytest.approx((beyond, beyond), rel=0.03)  # sampled
