@@ -5,8 +5,7 @@
 300 stimuli × 500 units × 2 repeats, signal n^−α of the population, noise n^−1 of twice or of half the signal's standard
 deviation, with the signal's eigenvectors or with its own. Each data set is one line of runs/intervals/CELL.jsonl; a
 second call goes on where the first was stopped. About three hours on two cores. The table goes to docs/intervals.md,
-its numbers to
-src/eigenfall/coverage.json, from which reports quote them.
+its numbers to src/eigenfall/coverage.json, from which reports quote them.
 """
 
 import argparse

@@ -97,6 +97,35 @@ def test_attack_on_a_finished_run(trained, capsys, tmp_path):
     assert all(by["worst", epsilon] <= min(by["fgsm", epsilon], by["pgd", epsilon]) for epsilon in (0.05, 0.1))
 
 
+def test_attack_with_a_bundle_keeps_a_record_with_its_checks_and_a_page(trained, capsys, tmp_path):
+    (record,) = (trained / "runs").glob("plain-*")
+    arguments = ["--images", "210", "--epsilons", "0.05", "0.1", "--noise", "0.2", "--output", str(tmp_path)]
+    assert main(["attack", str(record), *arguments, "--json", str(tmp_path / "rows.json")]) == 0
+    said = capsys.readouterr().out
+    assert "clean accuracy" in said
+    assert "NOT RUN: " in said
+    found = rows(tmp_path / "rows.json")
+    headline = {
+        entry["epsilon"]: entry["value"]
+        for entry in found
+        if entry["quantity"] == "robust_accuracy" and entry["attack"] == "headline"
+    }
+    assert headline[0.1] <= headline[0.05]
+    assert {entry["check"]: entry["verdict"] for entry in found if entry["quantity"] == "check"}["h"] == "PASS"
+    (kept,) = load_all(tmp_path)
+    assert not kept.measurement.spectra
+    assert (tmp_path / f"{kept.name}.html").is_file()
+
+
+def test_a_bundle_needs_a_ball(trained, capsys):
+    (record,) = (trained / "runs").glob("plain-*")
+    assert main(["attack", str(record), "--norm", "gaussian"]) == 2
+    assert capsys.readouterr().err.strip() == (
+        "eigenfall: Expected an Linf or L2 ball for a bundle of attacks, got --norm gaussian. Add --attack noise, or "
+        "leave --norm out: the bundle draws noise, too."
+    )
+
+
 def test_measure_a_finished_run_finds_what_training_found(trained, tmp_path):
     (record,) = (trained / "runs").glob("plain-*")
     shared = SMALL[4:]

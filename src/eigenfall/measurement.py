@@ -55,6 +55,8 @@ def _spectra(found: Mapping[str, Responses], plan: Plan) -> Generator[Stage, Non
 
 def chosen_layers(model: nn.Module, plan: Plan) -> tuple[str, ...]:
     """The plan's layers, else the model's `hidden1`, `hidden2`, …; refused with a list of names if it has none."""
+    if plan.layers is None:
+        return ()
     layers = plan.layers or hidden_names(model)
     need(
         bool(layers),
@@ -89,7 +91,8 @@ def measuring(
         scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
     """
     layers = chosen_layers(model, plan)
-    found = yield from _spectra(activations(model, stimuli, layers, plan.view, plan.batch_size), plan)
+    responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
+    found = yield from _spectra(responses, plan)
     rows: list[Row] = list(found["rows"])
     smoothness: dict[str, Smoothness] = {}
     evidence, verdicts, found_margins = Evidence(curves={}), (), None

@@ -16,7 +16,8 @@ class Plan:
     """What is measured, and how.
 
     Attributes:
-        layers: module paths; empty: every `hidden1`, `hidden2`, … of our own architectures.
+        layers: module paths; empty: every `hidden1`, `hidden2`, … of our own architectures; `None`: none, so that
+            there are no spectra.
         view: convolutional maps as units: flatten, channels or pool.
         spectra: parts of kind spectra; empty: pca of a model's layers and of a recording without repeats, cvpca and,
             from 20 stimuli on, meme of one with repeats.
@@ -46,7 +47,7 @@ class Plan:
         seed: of every draw.
     """
 
-    layers: tuple[str, ...] = ()
+    layers: tuple[str, ...] | None = ()
     view: View = "flatten"
     spectra: tuple[Any, ...] = ()
     fits: tuple[Any, ...] = ()

@@ -1,4 +1,4 @@
-"""`eigenfall attack`: accuracy under the attacks that you name."""
+"""`eigenfall attack`: accuracy under a bundle of attacks with the checks that judge it, or under attacks by name."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -10,15 +10,17 @@ import tyro
 from eigenfall import parts
 from eigenfall.check import need
 from eigenfall.commands import screen
-from eigenfall.commands.flags import Parts, read_all
+from eigenfall.commands.flags import Bundle, Parts, read_all
 from eigenfall.commands.subjects import run_of
+from eigenfall.commands.summary import command_line, show_attacks
+from eigenfall.commands.train import finish
+from eigenfall.plans import Plan
+from eigenfall.records import load
+from eigenfall.report.page import write
 from eigenfall.robustness import attacking, only
 from eigenfall.rows import of_clean, of_curve, with_context
-from eigenfall.runs import built
+from eigenfall.runs import Run, built
 from eigenfall.types import GaussianNoise, LpBall, Split
-
-DEFAULT = ("pgd:loss=margin,restarts=2", "pgd:loss=dlr,restarts=2", "pgd:loss=ce_std,restarts=2")
-SHOWN = {"robust_accuracy": "", "noise_accuracy": ", mean of draws", "worst_draw_accuracy": ", worst of draws"}
 
 
 def named(texts: tuple[str, ...]) -> dict[str, Any]:
@@ -34,35 +36,82 @@ def attack(
     data: str = "",
     weights: Path | None = None,
     trusted: bool = False,
+    arm: str = "",
+    preset: Bundle = "quick",
     attack: Parts = (),
     norm: Literal["Linf", "L2", "gaussian"] = "Linf",
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3),
+    noise: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5),
     images: int | None = 1000,
     batch_size: int = 256,
     seed: int = 0,
     device: str = "auto",
+    output: Path = Path("runs"),
     json: str = "",
 ) -> None:
-    """Accuracy of a model on test images under each attack, and under the worst of them per image.
+    """Accuracy of a model on test images under a bundle of attacks, the worst of them per image, with its checks.
+
+    Keeps a record and writes a page. With --attack, the attacks that you name instead: no check, no record.
 
     Args:
         subject: package.module:factory, a folder of a finished run, or a saved model.
         data: data set, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
         trusted: a .pt2 file is your own, so that loading it may run what is in it.
-        attack: an attack, see `eigenfall parts attacks`; may be given several times; by default PGD on three losses.
-        norm: Linf or L2 balls; gaussian: noise of that standard deviation, for the attack `noise`.
+        arm: name of the record; empty: the subject's.
+        preset: bundle of attacks and checks.
+        attack: an attack, see `eigenfall parts attacks`; may be given several times.
+        norm: Linf or L2 balls; gaussian: noise of that standard deviation, with --attack noise.
         epsilons: budgets, in the inputs' unit.
+        noise: standard deviations of the bundle's noise curve, in the inputs' unit.
         images: how many test images, the first ones; none: all.
         batch_size: largest number of inputs in one pass.
         seed: of random starts and noise.
         device: auto, cpu, cuda or mps.
+        output: folder of the record and the page.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
     run = run_of(subject, data, weights, trusted)
-    run = replace(run, device=device)
     need(run.data is not None, expected="a model to attack", got="a recording", remedy="Name a model and --data.")
-    attacks = named(attack or DEFAULT)
+    budgets = tuple(sorted(set(epsilons)))
+    if attack:
+        _alone(replace(run, device=device), named(attack), norm, budgets, images, batch_size, seed, json)
+        return
+    need(
+        norm != "gaussian",
+        expected="an Linf or L2 ball for a bundle of attacks",
+        got="--norm gaussian",
+        remedy="Add --attack noise, or leave --norm out: the bundle draws noise, too.",
+    )
+    plan = Plan(
+        layers=None,
+        smoothness_inputs=0,
+        preset=preset,
+        norm=norm,  # pyright: ignore[reportArgumentType]
+        epsilons=budgets,
+        noise=tuple(sorted(set(noise))),
+        attacked_inputs=images,
+        batch_size=batch_size,
+        seed=seed,
+    )
+    run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli="test", device=device)
+    (folder,) = finish([run], output, 1, json, f"Attacked {run.arm}")
+    found = load(folder)
+    page = write([found], output / f"{found.name}.html", f"The robustness of {run.arm}", command_line())
+    screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
+
+
+def _alone(
+    run: Run,
+    attacks: dict[str, Any],
+    norm: Literal["Linf", "L2", "gaussian"],
+    budgets: tuple[float, ...],
+    images: int | None,
+    batch_size: int,
+    seed: int,
+    json: str,
+) -> None:
+    """Attacks that were named, and nothing beside them."""
     examples = run.data()
     model = built(run, examples)
     some = Split(examples.test.inputs[:images], examples.test.targets[:images])
@@ -71,24 +120,18 @@ def attack(
         if norm == "gaussian"
         else LpBall(norm, examples.bounds, examples.unit)
     )
-    budgets = tuple(sorted(set(epsilons)))
     curve = screen.watched(
         attacking(model, attacks, some, threat, budgets, torch.Generator().manual_seed(seed), batch_size=batch_size)
     )
     curves = {name: only(curve, name) for name in attacks} | ({"worst": curve} if len(attacks) > 1 else {})
+    for name, each in curves.items():  # one draw has no mean of draws, nor has the worst of several attacks
+        if getattr(attacks.get(name), "draws", 1) == 1:
+            curves[name] = replace(each, flip_probability=None)
     rows = with_context(
         [of_clean(curve.clean_correct), *(entry for name, each in curves.items() for entry in of_curve(name, each))],
         {"arm": run.arm, "seed": seed, "data": parts.spell(run.data)},
     )
     console = screen.printing(json)
-    lines = [
-        (f"{name}{says}", *map(screen.percent, here))
-        for name in curves
-        for quantity, says in SHOWN.items()
-        if (here := [entry for entry in rows if entry.get("attack") == name and entry["quantity"] == quantity])
-    ]
-    clean = screen.percent(next(entry for entry in rows if entry["quantity"] == "clean_accuracy"))
-    title = f"{run.arm}: clean accuracy {clean}, {len(some)} test images, {norm}, {examples.unit}"
-    screen.table(title, ("attack", *(f"ε = {epsilon:g}" for epsilon in budgets)), lines, console)
-    console.print("No check of gradient masking ran: `eigenfall measure` runs them.", style="dim")
+    show_attacks(rows, run.arm, console)
+    console.print("No check of gradient masking ran: --preset quick runs them.", style="dim")
     screen.emit(rows, json)

@@ -13,6 +13,10 @@ Parts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """A part flag that may be given several times; its default is empty and filled in after parsing."""
 
 
+Bundle = Literal["quick"]
+"""Bundles of attacks that checks judge."""
+
+
 @dataclass(frozen=True)
 class Measuring:
     """What is measured.
@@ -44,7 +48,7 @@ class Measuring:
     draws: int = 20
     smoothness: str = "frobenius"
     smoothness_inputs: int = 1000
-    preset: Literal["quick", "none"] = "quick"
+    preset: Bundle | Literal["none"] = "quick"
     norm: Literal["Linf", "L2"] = "Linf"
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
     noise: tuple[float, ...] = (0.1, 0.2, 0.3, 0.5)

@@ -4,6 +4,7 @@ import math
 import shlex
 import sys
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 
 from rich.console import Console
@@ -79,24 +80,65 @@ def show_recording(record: Record, console: Console) -> None:
     """Print the exponents of a recording: of what, over which ranks, with which interval; then what must be known."""
     found = record.measurement
     console.print(found.notices[0], markup=False, soft_wrap=True)
-    sources = list(dict.fromkeys(source for beside in found.diagnostics.values() for source in beside.over))
     simulated = any(beside.bias for beside in found.diagnostics.values())
-    columns = ["", "target", "fit", "ranks", "α", *(f"over {source}" for source in sources)]
+    columns = ["", "target", "fit", "ranks", "α, over stimuli", "bias at this size"]
     lines = []
     for key, fit in found.fits.items():
         beside = found.diagnostics[key]
-        lines.append((*_about(key, fit), *(_ends(beside.over.get(source)) for source in sources), _bias(beside)))
-        lines += [(*_about("", other), *("" for _ in sources), "") for other in beside.fits]
+        lines.append((*_about(key, fit), _bias(beside)))
+        lines += [("", "", f"over {source}", "", _ends(value), "") for source, value in beside.over.items()]
+        lines += [(*_about("", other), "") for other in beside.fits]
     if lines:
         screen.table(
             f"Exponents of {found.name}",
-            [*columns, "bias at this size"] if simulated else columns,
+            columns if simulated else columns[:-1],
             lines if simulated else [line[:-1] for line in lines],
             console,
             words=4,
         )
     for notice in found.notices[1:]:
         console.print(notice, markup=False, soft_wrap=True, style="bold" if notice.startswith("WARN") else "")
+
+
+ATTACKED = {"robust_accuracy": "", "noise_accuracy": ", mean of draws", "worst_draw_accuracy": ", worst of draws"}
+
+
+def show_attacks(rows: Sequence[Row], name: str, console: Console) -> None:
+    """Print clean accuracy, and accuracy under each attack: a table for each norm, a column for each epsilon."""
+    clean = next(row for row in rows if row["quantity"] == "clean_accuracy")
+    attacked = [row for row in rows if row["quantity"] in ATTACKED]
+    console.print(f"{name}: clean accuracy {screen.percent(clean)}, {clean['n']} images", markup=False)
+    for norm in dict.fromkeys(row["norm"] for row in attacked):
+        here = [row for row in attacked if row["norm"] == norm]
+        budgets = list(dict.fromkeys(row["epsilon"] for row in here))
+        cells = {(row["attack"], row["quantity"], row["epsilon"]): row for row in here}
+        lines = [
+            (f"{attack}{ATTACKED[quantity]}", *map(_cell, filter(None, found)))
+            for attack, quantity in dict.fromkeys((row["attack"], row["quantity"]) for row in here)
+            if any(found := [cells.get((attack, quantity, epsilon)) for epsilon in budgets])
+        ]
+        sign = "s.d." if norm == "gaussian" else "ε"
+        unit = here[0].get("unit", "")
+        title = f"Accuracy under attack, {norm}{f', {unit}' if unit else ''}, {here[0]['n']} images"
+        screen.table(title, ("attack", *(f"{sign} = {epsilon:g}" for epsilon in budgets)), lines, console)
+
+
+def show_attacked(record: Record, console: Console) -> None:
+    """Print what attacks left of a model's accuracy, and every check with its verdict."""
+    found = record.measurement
+    show_attacks(found.rows, found.name, console)
+    lines = [
+        (one.check, one.verdict, "" if math.isnan(one.value) else f"{one.value:.3g}", one.title, one.finding)
+        for one in found.verdicts
+        if one.verdict != "NOT RUN"
+    ]
+    if lines:
+        screen.table("Checks", ("", "verdict", "number", "asks", "found"), lines, console, words=5)
+    for why, idle in groupby((one for one in found.verdicts if one.verdict == "NOT RUN"), lambda one: one.finding):
+        told = ", ".join(f"{one.check} {one.title}" for one in idle)
+        console.print(f"NOT RUN: {told}. {why}", markup=False, soft_wrap=True)
+    for notice in found.notices:
+        console.print(notice, markup=False, soft_wrap=True)
 
 
 def _about(key: str, fit: SpectrumFit) -> tuple[str, ...]:
@@ -107,8 +149,8 @@ def _about(key: str, fit: SpectrumFit) -> tuple[str, ...]:
     return key, fit.target if key else "", law, f"{fit.used[0]}–{fit.used[1]}", f"{alpha.value:.3f}{ends}"
 
 
-def _ends(estimate: Estimate | None) -> str:
-    if estimate is None or math.isnan(estimate.low):
+def _ends(estimate: Estimate) -> str:
+    if math.isnan(estimate.low):
         return ""
     return f"[{estimate.low:.3f}, {estimate.high:.3f}]"
 

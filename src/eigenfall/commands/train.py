@@ -9,7 +9,7 @@ from eigenfall.adversarial import Adversarial
 from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
-from eigenfall.commands.summary import gathered, show, show_recording, summarised
+from eigenfall.commands.summary import gathered, show, show_attacked, show_recording, summarised
 from eigenfall.runs import Run, device_for, execute_all
 from eigenfall.training import Training
 
@@ -124,6 +124,8 @@ def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -
         console = screen.printing(json)
         if len(found) == 1 and "recording" in found[0].run:
             show_recording(found[0], console)
+        elif len(found) == 1 and found[0].measurement.curves and not found[0].measurement.spectra:
+            show_attacked(found[0], console)
         elif len(found) == 1:
             console.print(str(found[0].measurement), markup=False, soft_wrap=True)
         else:

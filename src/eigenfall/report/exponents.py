@@ -95,7 +95,7 @@ def _bias(bias: SimulatedBias | None, fit: SpectrumFit) -> Cell:
 
 def reading(found: Sequence[Recorded]) -> str:
     """How to read the table of exponents."""
-    said = ["α holds for the ranks beside it only. Each interval shows one source of variation; they do not add up."]
+    said = ["α holds for the ranks beside it only. Each interval says over what it varies; they do not add up."]
     if any(bias_of(one, key, fit) for one in found for key, fit, _ in fits(one)):
         said.append(
             "Bias: mean over simulated recordings of this size, noise and signal less the exponent that was planted. "
