@@ -16,6 +16,7 @@ _HOME = {
     "measure": "measurement",
     "plot": "figures",
     "ByDistance": "types",
+    "CorruptionCurve": "types",
     "Diagnostics": "types",
     "Dimension": "types",
     "Distribution": "types",

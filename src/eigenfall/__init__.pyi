@@ -5,6 +5,7 @@ from eigenfall.figures import plot as plot
 from eigenfall.measurement import measure as measure
 from eigenfall.records import load as load
 from eigenfall.types import ByDistance as ByDistance
+from eigenfall.types import CorruptionCurve as CorruptionCurve
 from eigenfall.types import Diagnostics as Diagnostics
 from eigenfall.types import Dimension as Dimension
 from eigenfall.types import Distribution as Distribution

@@ -76,6 +76,7 @@ def measuring(
     bounds: Bounds | None = (0.0, 1.0),
     unit: str = "pixel",
     name: str = "model",
+    scale: Tensor | None = None,
 ) -> Progressing:
     """Spectra over the stimuli; smoothness, accuracy and robustness over the examples, piece by piece.
 
@@ -87,6 +88,7 @@ def measuring(
         bounds: lowest and highest value of an input.
         unit: of the inputs.
         name: of the model.
+        scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
     """
     layers = chosen_layers(model, plan)
     responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
@@ -117,6 +119,10 @@ def measuring(
             seed=plan.seed,
             batch_size=plan.batch_size,
         )
+        if scale is not None:
+            own = scale[: len(attacked)].cpu()
+            curves = {key: replace(curve, scale=own) for key, curve in evidence.curves.items()}
+            evidence = replace(evidence, curves=curves)
         verdicts = judged(PRESETS[plan.preset], evidence)
         stands = headline_stands(verdicts)
         for curve_name in PRESETS[plan.preset].shown:

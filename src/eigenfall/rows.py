@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from eigenfall.distances import QUARTILES, has_distances, sizes, survivals
 from eigenfall.statistics import t_interval, wilson
 from eigenfall.types import (
     Diagnostics,
@@ -184,12 +185,30 @@ def of_curve(name: str, curve: RobustnessCurve, verdict: str = "") -> Iterator[R
         yield row("worst_draw_accuracy" if noisy else "robust_accuracy", value, epsilon=epsilon, **about)
         if not noisy and clean > 0:
             yield row("relative_robust_accuracy", value.value / clean, epsilon=epsilon, **about)
-    if not noisy and curve.distances is not None:
-        censored = int(curve.distances.isinf().sum())
-        middle = float(curve.distances.sort().values[(len(curve.distances) - 1) // 2])
-        shown = {**about, "censored": censored, "largest_epsilon": curve.epsilons[-1], "statistic": "median"}
-        if math.isfinite(middle):
-            yield row("critical_distance", middle, **shown)
+    if has_distances(curve):
+        for key in ("norm", "unit", "n"):
+            del about[key]
+        yield from of_distances(curve, **about)
+
+
+def of_distances(curve: RobustnessCurve, keep: torch.Tensor | None = None, /, **about: Any) -> Iterator[Row]:
+    """Quartiles of the critical distance in each norm and unit: infinite if that many stand at the largest epsilon.
+
+    Beside them, under an Linf threat, the median L2 norm of what broke an image, of the broken ones only.
+    """
+    for (norm, unit), stands in survivals(curve, keep).items():
+        shared = {**about, "norm": norm, "unit": unit, "n": stands.inputs, "censored": stands.censored}
+        for name, share in QUARTILES.items():
+            value = Estimate(*stands.quantile(share), over="images")
+            beyond = f"> {stands.largest:g}" if math.isinf(value.value) else None
+            yield row("critical_distance", value, statistic=name, beyond=beyond, **shared)
+    lengths = sizes(curve, keep)
+    if curve.threat.norm != "L2" and len(lengths):
+        shared = {**about, "norm": "L2", "unit": curve.threat.unit, "n": len(lengths), "statistic": "median"}
+        yield row("perturbation_size", float(lengths.median()), **shared)
+        if curve.input_size:
+            rms = float(lengths.median()) / math.sqrt(curve.input_size)
+            yield row("perturbation_size", rms, **{**shared, "norm": "rms"})
 
 
 def of_verdicts(verdicts: Iterable[Verdict]) -> Iterator[Row]:
@@ -205,7 +224,20 @@ def with_context(rows: Iterable[Row], context: Mapping[str, Any]) -> tuple[Row, 
     return tuple({**entry, **context} for entry in rows)
 
 
-OF_ONE_RUN = ("value", "low", "high", "level", "over", "run", "seed", "verdict", "ranks_left_out", "scale", "censored")
+OF_ONE_RUN = (
+    "value",
+    "low",
+    "high",
+    "level",
+    "over",
+    "run",
+    "seed",
+    "verdict",
+    "ranks_left_out",
+    "scale",
+    "censored",
+    "beyond",
+)
 """What a row of one run says of that run alone; the rest says what it is a number of."""
 
 NOT_AVERAGED = ("check",)

@@ -48,4 +48,5 @@ def only(curve: RobustnessCurve, name: str) -> RobustnessCurve:
         seed=curve.seed,
         batch_size=curve.batch_size,
         block=curve.block,
+        input_size=curve.input_size,
     )

@@ -116,4 +116,5 @@ def attacking(
         seed=seed,
         batch_size=batch_size,
         block=block,
+        input_size=examples.inputs[0].numel(),
     )

@@ -4,6 +4,7 @@ Axes are named as in `docs/notation.md`. Ranks count from 1 and a window include
 inside a noun are never changed after it is made.
 """
 
+from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
 from eigenfall.types.diagnostics import Diagnostics, LawScore, LocalSlopes, Reliability, SimulatedBias, Subsampling
 from eigenfall.types.results import Measurement, Record, Row
@@ -36,6 +37,7 @@ from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, 
 __all__ = [
     "Bounds",
     "ByDistance",
+    "CorruptionCurve",
     "Diagnostics",
     "Dimension",
     "Distribution",

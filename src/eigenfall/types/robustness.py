@@ -193,6 +193,8 @@ class RobustnessCurve:
         seed: of the generator.
         batch_size: how the model's passes were split.
         block: how many inputs an attack was called on at once; draws depend on it.
+        input_size: how many values an input has; 0: not known.
+        scale: [0, 1] pixels per unit of the threat for each input, if that unit is not the pixel, `(inputs,)`.
     """
 
     threat: Any
@@ -210,6 +212,8 @@ class RobustnessCurve:
     seed: int = 0
     batch_size: int = 0
     block: int = 0
+    input_size: int = 0
+    scale: Float[Tensor, " inputs"] | None = None
 
     def worst(self, monotone: bool = True) -> Bool[Tensor, "epsilons inputs"]:
         """Broken by any attack; monotone: also at every epsilon that a verified perturbation does not exceed.
