@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from eigenfall.check import given, need
-from eigenfall.survival import Survival, of_distances, survival
+from eigenfall.survival import Survival, of_distances, reached, survival
 from eigenfall.types import RobustnessCurve
 
 QUARTILES = {"lower quartile": 0.25, "median": 0.5, "upper quartile": 0.75}
@@ -46,7 +46,7 @@ def survivals(curve: RobustnessCurve, keep: Bool[Tensor, " inputs"] | None = Non
     if curve.scale is not None and unit != "pixel":
         factor = curve.scale[keep].double()
         broken = distances.isfinite()
-        pixels = torch.where(broken, distances, largest) * factor
+        pixels = torch.where(broken, distances, reached(distances, largest)) * factor
         found[norm, "pixel"] = survival(pixels, broken)
         if norm == "L2" and curve.input_size:
             found["rms", "pixel"] = survival(pixels / math.sqrt(curve.input_size), broken)

@@ -154,7 +154,8 @@ def survival(distances: Sequence[float] | Tensor, broken: Sequence[bool] | Tenso
 def of_distances(distances: Float64[Tensor, " inputs"], largest: float, level: float = 0.95) -> Survival:
     """Kaplan-Meier curve of a robustness curve's distances, infinite where no attack broke the input.
 
-    What was broken beyond that budget, by an attack that has none, was broken there.
+    If an input was broken beyond the largest budget, an attack without one tried every input: the unbroken ones are
+    then censored at the largest distance that was found.
 
     Args:
         distances: smallest verified norm of what broke each input; 0 for a clean error, infinite if nothing did.
@@ -162,4 +163,10 @@ def of_distances(distances: Float64[Tensor, " inputs"], largest: float, level: f
         level: nominal coverage of the intervals.
     """
     broken = distances.isfinite()
-    return survival(torch.where(broken, distances, largest), broken, level)
+    return survival(torch.where(broken, distances, reached(distances, largest)), broken, level)
+
+
+def reached(distances: Float64[Tensor, " inputs"], largest: float) -> float:
+    """Up to where every input was tried: the largest budget, or the largest distance that was found beyond it."""
+    found = distances[distances.isfinite()]
+    return max(largest, float(found.max())) if len(found) else largest

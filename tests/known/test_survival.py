@@ -161,4 +161,12 @@ def test_nothing_is_said_beyond_the_largest_budget():
 
 def test_what_was_broken_beyond_the_budget_was_broken_there():
     found = of_distances(torch.tensor([0.1, 0.7, math.inf], dtype=torch.float64), 0.5)
-    assert (found.times.tolist(), found.at_risk.tolist(), found.censored) == ([0.1, 0.7], [3, 1], 1)
+    assert (found.times.tolist(), found.at_risk.tolist(), found.censored) == ([0.1, 0.7], [3, 2], 1)
+
+
+def test_distances_beyond_the_budgets_leave_the_curve_the_share_that_stands():
+    distances = torch.tensor([0.1, 0.4, 0.8, 1.6, torch.inf, torch.inf, 0.2, 0.9], dtype=torch.float64)
+    found = of_distances(distances, 0.5)
+    for epsilon in (0.15, 0.5, 0.85, 1.0, 1.5):
+        assert found.at(epsilon)[0] == pytest.approx(float((distances > epsilon).double().mean()))
+    assert found.censored == 2
