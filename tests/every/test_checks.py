@@ -30,5 +30,10 @@ def test_letters_are_its_own(check):
     assert [made.letter for made in EVERY.values()].count(check.letter) == 1
 
 
-def test_quick_holds_it(check):
-    assert check in PRESETS["quick"].checks
+def test_strong_holds_it(check):
+    assert check in PRESETS["strong"].checks
+
+
+def test_quick_holds_all_but_three():
+    held = {check.letter for check in PRESETS["quick"].checks}
+    assert held == set(ORDER) - {"c", "e", "f"}

@@ -10,11 +10,19 @@ from torch import nn
 
 from eigenfall.checks import rule_r
 from eigenfall.checks.batch_independence import BatchIndependence
+from eigenfall.checks.blackbox import BlackBox
+from eigenfall.checks.converged import Converged
 from eigenfall.checks.determinism import Determinism
 from eigenfall.checks.margin_gradient import MarginGradient
+from eigenfall.checks.monotone import Monotone
+from eigenfall.checks.order import Order
 from eigenfall.checks.probabilities import Probabilities
 from eigenfall.checks.scale import Scale
+from eigenfall.checks.secant import Secant
+from eigenfall.checks.surrogate import Surrogate
 from eigenfall.checks.threat_model import ThreatModel
+from eigenfall.checks.transfer import Transfer
+from eigenfall.checks.unbounded import Unbounded
 from eigenfall.checks.worst_case import WorstCase
 from eigenfall.checks.zero_gradients import ZeroGradients
 from eigenfall.presets import PRESETS
@@ -48,6 +56,8 @@ def on(check, settings=None, **measured):
         (Probabilities(), "probabilities", 0.99, 1.0),
         (MarginGradient(), "gradients", 0.01, 0.0),
         (Scale(), "scale_moved", 1.0, 2.0),
+        (Unbounded(), "unbounded", 0.02, 0.0201),
+        (Surrogate(), "derivative", 0.9, 0.899),
     ],
 )
 def test_either_side_of_a_threshold(check, name, passing, failing):
@@ -62,6 +72,93 @@ def test_either_side_of_a_threshold(check, name, passing, failing):
 ])  # fmt: skip
 def test_rule_r(fallen, images, verdict):
     assert rule_r(fallen, images) == verdict
+
+
+COUNTING = {
+    "recovered": Monotone(),
+    "converged": Converged(),
+    "order": Order(),
+    "blackbox": BlackBox(),
+    "transfer": Transfer(),
+}
+
+
+@pytest.mark.parametrize("name", COUNTING)
+@pytest.mark.parametrize(("count", "images", "verdict"), [
+    (0, 256, "PASS"), (1, 256, "PASS"), (2, 256, "WARN"), (3, 256, "WARN"), (4, 256, "FAIL"),
+    (2, 200, "WARN"), (3, 200, "FAIL"), (0, 199, "NOT RUN"), (199, 199, "NOT RUN"),
+    (9, 1000, "WARN"), (10, 1000, "FAIL"),
+])  # fmt: skip
+def test_counts_are_judged_by_rule_r(name, count, images, verdict):
+    found = on(COUNTING[name], **{name: float(count), "images": float(images), "blackbox_queries": 1000.0})
+    assert (found.verdict, found.value) == (verdict, count / images)
+
+
+def test_findings_of_counts_say_how_many_and_where():
+    found = on(Converged(), converged=4.0, images=256.0, converged_epsilon=0.1)
+    assert found.finding == "4 of 256 inputs survive the headline but fall to more steps and starts at ε = 0.1."
+    few = on(Monotone(), recovered=7.0, images=120.0)
+    assert few.finding == (
+        "Not judged: 120 inputs are fewer than 200; 7 of them fall to a smaller budget and recover at a larger one."
+    )
+    assert on(Order(), {"halving": "no input is classified correctly"}).finding == (
+        "Not run: no input is classified correctly."
+    )
+    assert on(BlackBox(), {"blackbox": "the bundle holds no black-box attack"}).finding == (
+        "Not run: the bundle holds no black-box attack."
+    )
+
+
+def test_what_is_left_of_an_unbounded_attack_may_prove_that_it_failed():
+    measured = {"unbounded_epsilon": 0.5, "largest_class": 0.115}
+    assert on(Unbounded(), unbounded=0.1, **measured).finding == (
+        "10.0% of the inputs are left standing at Linf ε = 0.5, where every input can become the same one."
+    )
+    assert on(Unbounded(), unbounded=0.3, **measured).finding == (
+        "30.0% of the inputs are left standing at Linf ε = 0.5, where every input can become the same one: "
+        "more than the largest class's 11.5%, so the attack failed."
+    )
+
+
+def test_few_queries_are_no_pass_but_may_fail():
+    found = on(BlackBox(), blackbox=0.0, images=256.0, blackbox_queries=999.0)
+    assert (found.verdict, found.finding) == ("NOT RUN", "Not judged: 999 queries an input are fewer than 1000.")
+    assert on(BlackBox(), blackbox=4.0, images=256.0, blackbox_queries=999.0).verdict == "FAIL"
+
+
+def test_a_distilled_net_that_disagrees_is_no_pass_but_may_fail():
+    source = {"transferred": "a net distilled on 900 outputs"}
+    found = on(Transfer(), source, transfer=0.0, images=256.0, transfer_agreement=0.79)
+    assert found.verdict == "NOT RUN"
+    assert found.finding == (
+        "Not judged: a net distilled on 900 outputs gives only 79% of the inputs the model's class."
+    )
+    assert on(Transfer(), source, transfer=0.0, images=256.0, transfer_agreement=0.8).verdict == "PASS"
+    assert on(Transfer(), source, transfer=4.0, images=256.0, transfer_agreement=0.1).verdict == "FAIL"
+
+
+def test_secants_warn():
+    assert on(Secant(), secant=0.6).verdict == "PASS"
+    warned = on(Secant(), secant=0.59)
+    assert (warned.verdict, warned.finding) == (
+        "WARN",
+        "Slopes and differences over a quarter of ε correlate by 0.59 (median over inputs): "
+        "gradients say little about the ball.",
+    )
+
+
+def test_surrogate_gradients_are_declared_or_found():
+    declared = on(Surrogate(), {"surrogates": ("1", "3")}, derivative=0.0)
+    assert (declared.verdict, declared.finding) == (
+        "PASS",
+        "Surrogate gradients are declared by 1, 3: attacks climb these.",
+    )
+    assert on(Surrogate(), derivative=0.25).finding == (
+        "The gradient is the derivative at 25.0% of the inputs: set surrogate_gradients = True on the module whose "
+        "backward pass is another function's."
+    )
+    unknown = on(Surrogate(), {"derivative": "the model draws at random"})
+    assert (unknown.verdict, unknown.finding) == ("NOT RUN", "Not run: the model draws at random.")
 
 
 def test_rule_r_is_wilsons_lower_limit():
@@ -95,9 +192,13 @@ def test_a_gap_of_raw_cross_entropy_warns():
     assert on(Scale(), scale_moved=5.0, scale_factor=100.0).finding == "Logits × 100 move the headline by 5 inputs."
 
 
-@pytest.mark.parametrize("check", [MarginGradient(), Scale(), ZeroGradients()], ids=["p4", "j", "g"])
+TRIVIAL = (MarginGradient(), Scale(), ZeroGradients(), Secant(), Unbounded(), *COUNTING.values())
+
+
+@pytest.mark.parametrize("check", TRIVIAL, ids=lambda check: check.letter)
 def test_a_constant_predictor_is_not_judged(check):
-    measured = {"gradients": 0.0, "scale_moved": 9.0, "zero_gradients__margin": 1.0, "trivial": 1.0}
+    measured = {"gradients": 0.0, "scale_moved": 9.0, "zero_gradients__margin": 1.0, "trivial": 1.0, "images": 256.0}
+    measured |= {"secant": 0.0, "unbounded": 1.0, **dict.fromkeys(COUNTING, 99.0)}
     verdict = on(check, **measured)
     assert verdict.verdict == "NOT RUN"
     assert verdict.finding == "The model gives every input the same class: nothing to judge."
@@ -167,7 +268,7 @@ def test_honest_nets_do_not_fail(net):
     found, _ = verdicts(net(), QUICK if net is nets.mlp else SHORT)
     assert failing(found) == set()
     assert list(found) == [*(f"p{number}" for number in range(1, 7)), *"abcdefghij"]
-    assert {name for name, verdict in found.items() if verdict.verdict == "NOT RUN"} == {"p5", "p6", *"abcdef"}
+    assert {name for name, verdict in found.items() if verdict.verdict == "NOT RUN"} == set("cef")
 
 
 def test_large_logits_warn_and_move_nothing():

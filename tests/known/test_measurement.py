@@ -74,7 +74,9 @@ def test_every_exponent_travels_with_its_window(found):
 
 def test_every_check_of_the_preset_is_there_and_the_others_are_said_not_to_have_run(found):
     assert {verdict.check for verdict in found.verdicts} == {*(f"p{n}" for n in range(1, 7)), *"abcdefghij"}
-    assert {verdict.check for verdict in found.verdicts if verdict.verdict == "NOT RUN"} == {"p5", "p6", *"abcdef"}
+    assert {verdict.check for verdict in found.verdicts if verdict.verdict == "NOT RUN"} == set(
+        "bcdef"
+    )  # b and d of 60 images: rule R wants 200
 
 
 def test_a_data_loader_gives_the_same_spectra(found, model, digits):

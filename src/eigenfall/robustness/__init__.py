@@ -4,6 +4,7 @@ from eigenfall.robustness.corruption import corrupting, corruption_curve, mean_c
 from eigenfall.robustness.curves import flip_epsilon, only
 from eigenfall.robustness.evidence import gather, gathering, headline_stands, judged
 from eigenfall.robustness.harness import attacking, robustness
+from eigenfall.robustness.published import judged_curve
 from eigenfall.robustness.transfer import transferred, transferring
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "gathering",
     "headline_stands",
     "judged",
+    "judged_curve",
     "mean_corruption_error",
     "of_corruptions",
     "only",

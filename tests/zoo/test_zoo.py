@@ -1,0 +1,81 @@
+"""Broken defences trip the checks named for them, honest models FAIL none: a small zoo always, the whole one slowly."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from zoo import animals
+
+from eigenfall.attacks.noise import Noise
+from eigenfall.attacks.square import Square
+from eigenfall.checks.blackbox import BlackBox
+
+SMALL = replace(
+    animals.BUNDLE,
+    attacks={**animals.BUNDLE.attacks, "noise": Noise(20)},
+    checks=tuple(BlackBox(queries=200) if check.letter == "e" else check for check in animals.BUNDLE.checks),
+    blackbox=Square(200),
+)
+"""Fewer draws and queries; the headline and its comparisons are the whole ones."""
+
+TRIPS = {
+    "logits × 1000": ("", "j g"),
+    "input rounded to 8 levels": ("p4 a f g", ""),
+    "fresh noise, s.d. .15": ("p1", ""),
+    "softmax of 20z inside": ("p3 g", ""),
+    "sign units": ("p4 f g", ""),
+    "batch statistics": ("p2", ""),
+    "median filter, gradient cut": ("p4 p6 f g", ""),
+}
+"""What must FAIL and what must WARN on the digits, of 64 pixels: fewer of the checks than on MNIST."""
+
+
+def verdicts(name, animal, seed, bundle, count):
+    found, evidence, clean = animals.examined(name, animal, seed, bundle, count)
+    return {check: verdict.verdict for check, verdict in found.items()}, evidence, clean
+
+
+@pytest.mark.parametrize("animal", TRIPS)
+def test_small_broken_defences_trip(animal):
+    found, _, clean = verdicts("digits", animal, 0, SMALL, 200)
+    fails, warns = TRIPS[animal]
+    assert clean > 0.8
+    assert {found[check] for check in fails.split()} <= {"FAIL"}
+    assert {found[check] for check in warns.split()} <= {"WARN"}
+
+
+@pytest.mark.parametrize("animal", ["plain", "tanh", "linear"])
+def test_small_honest_models_fail_nothing(animal):
+    found, _, clean = verdicts("digits", animal, 0, SMALL, 200)
+    assert clean > 0.85
+    assert animals.missed(animal, found) == set()
+    assert "NOT RUN" not in found.values()
+
+
+def test_large_logits_leave_the_headline_where_it_was():
+    _, evidence, _ = verdicts("digits", "logits × 1000", 0, SMALL, 200)
+    _, plain, _ = verdicts("digits", "plain", 0, SMALL, 200)
+    moved = evidence.curves["headline"].worst().sum(1) - plain.curves["headline"].worst().sum(1)
+    assert int(moved.abs().max()) <= 1
+
+
+def test_every_animal_can_be_made():
+    for name, animal in animals.ANIMALS.items():
+        assert animal.broken == (name in list(animals.ANIMALS)[:14])
+    assert len(animals.ANIMALS) == 14 + 9
+
+
+def test_k_winners_keep_the_largest_units():
+    values = torch.tensor([[3.0, -1.0, 2.0, 5.0]])
+    assert animals.winners(values, share=0.5).tolist() == [[3.0, -0.0, 0.0, 5.0]]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("animal", animals.ANIMALS)
+def test_the_whole_zoo(animal, seed):
+    found, _, clean = verdicts("mnist", animal, seed, animals.BUNDLE, 256)
+    assert clean >= 0.9
+    assert animals.missed(animal, found) == set()
+    if not animals.ANIMALS[animal].broken:
+        assert "NOT RUN" not in found.values()
