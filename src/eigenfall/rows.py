@@ -211,6 +211,17 @@ def of_distances(curve: RobustnessCurve, keep: torch.Tensor | None = None, /, **
             yield row("perturbation_size", rms, **{**shared, "norm": "rms"})
 
 
+def of_gap(curves: Mapping[str, RobustnessCurve], name: str) -> Iterator[Row]:
+    """What the headline's other attacks leave standing that this one breaks, at each epsilon; nothing without it."""
+    if name not in curves or "headline" not in curves:
+        return
+    whole = curves["headline"]
+    others = [row for row, attack in enumerate(whole.attacks) if attack != name]
+    gaps = (~whole.broken[others].any(0)).double().mean(1) - (~whole.broken.any(0)).double().mean(1)
+    for epsilon, gap in zip(whole.epsilons, gaps.tolist()):
+        yield row("headline_gap", gap, attack=name, epsilon=epsilon, norm=whole.threat.norm, n=whole.broken.shape[2])
+
+
 def of_verdicts(verdicts: Iterable[Verdict]) -> Iterator[Row]:
     """Each check with its number."""
     for found in verdicts:
