@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -31,7 +32,7 @@ from eigenfall.recordings.powerlaw import PowerLaw
 from eigenfall.spectra.cvpca import CvPCA
 from eigenfall.spectra.meme import MEME
 from eigenfall.spectra.pca import PCA
-from eigenfall.types import SpectrumFit
+from eigenfall.types import Gram, SpectrumFit
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "intervals.md"
@@ -46,25 +47,30 @@ STIMULI, UNITS = 300, 500
 AT_ONCE = 10
 
 
-def one(cell: tuple[float, float, float], number: int) -> dict[str, list[float]]:
-    """Exponent of one data set by each method, with the ends of its interval."""
+def one(cell: tuple[float, float, float], number: int, methods: Iterable[str]) -> dict[str, list[float] | None]:
+    """Exponent of one data set by each of these methods, with the ends of its interval; null for a refusal."""
     alpha, noise, alignment = cell
+    found: dict[str, list[float] | None] = {}
     part = PowerLaw(
         stimuli=STIMULI, units=UNITS, alpha=alpha, noise=noise, noise_alpha=1.0, alignment=alignment, seed=number
     )
     moments = grams.gram(part(), side="stimuli")
-    found = {"meme": MomentLaw()(MEME()(moments, torch.Generator().manual_seed(number)))}
-    for name, estimator, fit in (
-        ("cvpca", CvPCA(), LeastSquares(*WINDOW)),
-        ("pca", PCA(), LeastSquares(*WINDOW)),
-        ("marchenkopastur", PCA(), MarchenkoPastur(*WINDOW)),
-    ):
+    for name in methods:
         generator = torch.Generator().manual_seed(number)
         try:
-            found[name] = half_samples(moments, estimator(moments, generator), estimator, fit, generator, draws=20)
+            found[name] = list(_interval(_fitted(moments, name, generator)))
         except ValueError:
-            continue  # refused, as a user would be: counted in `without`
-    return {name: list(_interval(fit)) for name, fit in found.items()}
+            found[name] = None  # as a user would be refused: counted in `without`
+    return found
+
+
+def _fitted(moments: Gram, name: str, generator: torch.Generator) -> SpectrumFit:
+    """Exponent and interval by one method."""
+    if name == "meme":
+        return MomentLaw()(MEME()(moments, generator))
+    estimator = CvPCA() if name == "cvpca" else PCA()
+    fit = MarchenkoPastur(*WINDOW) if name == "marchenkopastur" else LeastSquares(*WINDOW)
+    return half_samples(moments, estimator(moments, generator), estimator, fit, generator, draws=20)
 
 
 def _interval(fit: SpectrumFit) -> Iterator[float]:
@@ -73,10 +79,10 @@ def _interval(fit: SpectrumFit) -> Iterator[float]:
         yield round(value, 6)
 
 
-def several(cell: tuple[float, float, float], numbers: Iterable[int]) -> list[dict[str, list[float]]]:
-    """Some data sets, in a process of its own."""
+def several(cell: tuple[float, float, float], todo: Iterable[tuple[int, list[str]]]) -> list[dict[str, Any]]:
+    """Some data sets by the methods that they lack, in a process of its own."""
     torch.set_num_threads(1)
-    return [{"set": number, **one(cell, number)} for number in numbers]
+    return [{"set": number, **one(cell, number, methods)} for number, methods in todo]
 
 
 def path(cell: tuple[float, float, float]) -> Path:
@@ -84,27 +90,36 @@ def path(cell: tuple[float, float, float]) -> Path:
 
 
 def done(cell: tuple[float, float, float]) -> dict[int, dict]:
-    """Data sets of a cell that are finished; a line that was cut short is not."""
-    if not path(cell).is_file():
-        return {}
-    lines = [line for line in path(cell).read_text().splitlines() if line.endswith("}")]
-    return {entry["set"]: entry for entry in map(json.loads, lines)}
+    """Data sets of a cell by number, with the methods that are finished; a line that was cut short is not."""
+    found: dict[int, dict] = {}
+    if path(cell).is_file():
+        lines = [line for line in path(cell).read_text().splitlines() if line.endswith("}")]
+        for entry in map(json.loads, lines):
+            found.setdefault(entry["set"], {}).update(entry)
+    return found
+
+
+def missing(cell: tuple[float, float, float], sets: int) -> list[tuple[int, list[str]]]:
+    """Data sets of a cell, and the methods that each lacks."""
+    have = done(cell)
+    todo = [(number, [name for name in METHODS if name not in have.get(number, {})]) for number in range(sets)]
+    return [(number, methods) for number, methods in todo if methods]
 
 
 def study(sets: int, workers: int) -> None:
     """Every data set that is missing: some of every cell first."""
     SETS.mkdir(parents=True, exist_ok=True)
-    missing = {cell: [number for number in range(sets) if number not in done(cell)] for cell in CELLS}
-    total = sum(map(len, missing.values()))
+    todo = {cell: missing(cell, sets) for cell in CELLS}
+    total = sum(map(len, todo.values()))
     work = [
-        (cell, numbers[place : place + AT_ONCE])
+        (cell, some[place : place + AT_ONCE])
         for place in range(0, sets, AT_ONCE)
-        for cell, numbers in missing.items()
-        if numbers[place : place + AT_ONCE]
+        for cell, some in todo.items()
+        if some[place : place + AT_ONCE]
     ]
     start, finished = time.monotonic(), 0
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        pending = {pool.submit(several, cell, numbers): cell for cell, numbers in work}
+        pending = {pool.submit(several, cell, some): cell for cell, some in work}
         for future in as_completed(pending):
             with path(pending[future]).open("a") as lines:
                 lines.writelines(json.dumps(entry) + "\n" for entry in future.result())
@@ -117,7 +132,8 @@ def study(sets: int, workers: int) -> None:
 def summary(cell: tuple[float, float, float], name: str) -> dict[str, float | int | str]:
     """Bias, scatter and coverage of one method in one cell."""
     alpha, noise, alignment = cell
-    found = torch.tensor([entry[name] for entry in done(cell).values() if name in entry], dtype=torch.float64)
+    tried = [entry[name] for entry in done(cell).values() if name in entry]
+    found = torch.tensor([one for one in tried if one is not None], dtype=torch.float64)
     with_interval = found[~found[:, 1].isnan()]
     covered = float(((with_interval[:, 1] <= alpha) & (alpha <= with_interval[:, 2])).double().mean())
     return {
@@ -134,7 +150,7 @@ def summary(cell: tuple[float, float, float], name: str) -> dict[str, float | in
         "window": [] if name == "meme" else list(WINDOW),
         "stimuli": STIMULI,
         "units": UNITS,
-        "without": len(done(cell)) - len(with_interval),
+        "without": len(tried) - len(with_interval),
     }
 
 

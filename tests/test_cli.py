@@ -79,8 +79,11 @@ def test_json_to_standard_output_is_alone_there(trained, capsys):
 
 def test_compare(trained, capsys, tmp_path):
     assert main(["compare", str(trained / "runs"), "--baseline", "plain", "--json", str(tmp_path / "rows.json")]) == 0
-    assert "Robust accuracy less that of 'plain'" in capsys.readouterr().out
-    assert {entry["arm"] for entry in rows(tmp_path / "rows.json")} == {"jacobian"}
+    text, found = capsys.readouterr().out, rows(tmp_path / "rows.json")
+    assert "Robust accuracy less that of 'plain'" in text
+    assert "median distance all" in text
+    assert {entry["arm"] for entry in found if "baseline" in entry} == {"jacobian"}
+    assert {entry["arm"] for entry in found if entry["quantity"] == "critical_distance"} == {"plain", "jacobian"}
 
 
 def test_attack_on_a_finished_run(trained, capsys, tmp_path):

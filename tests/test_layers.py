@@ -13,20 +13,25 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
     ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
-    ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder"),
+    ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder", "survival"),
     ("clients", "events", "gaps", "hdf5files", "mat5files"),
     ("mat73files", "nwbtables", "pieces"),
     ("matfiles",),
     ("downloads", "excess", "types"),
+    ("distances",),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "eigenmoments", "grams", "momentfits", "snapshots", "subsets", "windows"),
+    ("blocks", "contrasts", "distributions", "eigenmoments", "grams", "jackknife", "momentfits", "shrinking"),
+    ("operatornorms", "planes", "sensitivity", "smoothnessrows", "snapshots", "subsets", "windows"),
+    ("globalbounds",),
     ("cluster", "population", "presentations", "slopes"),
     ("assemblies", "recorded", "stored"),
     # 1: the kinds of part
     KINDS,
     # 2: the registry, the figures and the verbs
     ("parts", "plans"),
+    ("adversarial",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
+    ("landscapes",),
     # 3
     ("coverage", "pipeline", "presets", "rivals", "subsampling"),
     ("beside",),

@@ -22,7 +22,7 @@ from eigenfall.layers import OUTPUTS, device_of, hidden_names, layer_names, left
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged
-from eigenfall.rows import of_clean, of_curve, of_smoothness, of_spectrum, of_verdicts
+from eigenfall.rows import of_clean, of_curve, of_gap, of_smoothness, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split, Stage
@@ -76,6 +76,7 @@ def measuring(
     bounds: Bounds | None = (0.0, 1.0),
     unit: str = "pixel",
     name: str = "model",
+    scale: Tensor | None = None,
 ) -> Progressing:
     """Spectra over the stimuli; smoothness, accuracy and robustness over the examples, piece by piece.
 
@@ -87,6 +88,7 @@ def measuring(
         bounds: lowest and highest value of an input.
         unit: of the inputs.
         name: of the model.
+        scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
     """
     layers = chosen_layers(model, plan)
     responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
@@ -100,7 +102,7 @@ def measuring(
         _need_classes(model, here)
         some = here.inputs[: plan.smoothness_inputs]
         for number, layer in enumerate((OUTPUTS, *layers) if len(some) else ()):
-            yield Stage(f"Jacobian norm of {layer}", number, len(layers) + 1)
+            yield Stage(f"smoothness of {layer}", number, len(layers) + 1)
             smoothness[layer] = plan.smoothness(model, some, layer, _seeded(plan.seed))
             rows += of_smoothness(smoothness[layer])
         found_margins = margins(model, here, plan.batch_size)
@@ -117,6 +119,10 @@ def measuring(
             seed=plan.seed,
             batch_size=plan.batch_size,
         )
+        if scale is not None:
+            own = scale[: len(attacked)].cpu()
+            curves = {key: replace(curve, scale=own) for key, curve in evidence.curves.items()}
+            evidence = replace(evidence, curves=curves)
         verdicts = judged(PRESETS[plan.preset], evidence)
         stands = headline_stands(verdicts)
         for curve_name in PRESETS[plan.preset].shown:
@@ -124,6 +130,7 @@ def measuring(
                 verdict = ("" if stands else "FAIL") if curve_name == "headline" else ""
                 rows += of_curve(curve_name, evidence.curves[curve_name], verdict)
         rows += of_verdicts(verdicts)
+        rows += of_gap(evidence.curves, "autoattack")
     return Measurement(
         name=name,
         spectra=found["spectra"],

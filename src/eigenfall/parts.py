@@ -24,6 +24,7 @@ KINDS = (
     "architectures",
     "attacks",
     "checks",
+    "corruptions",
     "datasets",
     "dimensions",
     "fits",

@@ -14,6 +14,7 @@ from typing import Any
 
 from eigenfall.attacks import fgsm, pgd
 from eigenfall.attacks.apgd import APGD
+from eigenfall.attacks.autoattack import AutoAttack
 from eigenfall.attacks.fgsm import FGSM
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
@@ -46,6 +47,7 @@ class Preset:
         checks: what judges it.
         search: the attack that looks for the epsilon halving the clean successes.
         blackbox: the attack of check e; none: e is not run.
+        again: which of the headline's attacks the checks run again, scaled, unbounded or in float64; empty: all.
     """
 
     attacks: Mapping[str, Any]
@@ -53,6 +55,7 @@ class Preset:
     checks: tuple[Any, ...] = ()
     search: Any = field(default_factory=lambda: PGD(steps=20))
     blackbox: Any = None
+    again: tuple[str, ...] = ()
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -92,6 +95,13 @@ PRESETS = {
         headline=(*HEADLINE, *AUTO),
         checks=EVERY,
         blackbox=Square(queries=1000),
+    ),
+    "standard": Preset(
+        attacks={**HEADLINE, **AUTO, "autoattack": AutoAttack(), **BESIDE},
+        headline=(*HEADLINE, *AUTO, "autoattack"),
+        checks=EVERY,
+        blackbox=Square(queries=5000),
+        again=(*HEADLINE, *AUTO),
     ),
     "nassar2020": Preset(
         attacks={

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from eigenfall.distances import QUARTILES, has_distances, sizes, survivals
 from eigenfall.statistics import t_interval, wilson
 from eigenfall.types import (
     Diagnostics,
@@ -128,16 +129,32 @@ def of_reliability(found: Reliability) -> Iterator[Row]:
 
 
 def of_smoothness(smoothness: Smoothness) -> Iterator[Row]:
-    """Mean with its interval over inputs, and quantiles, raw and over the layer's own scale."""
-    values = smoothness.values
-    mean, low, high = t_interval(values.tolist())
-    about = {"layer": smoothness.layer, "method": smoothness.method, "n": len(values)}
-    yield row(smoothness.quantity, Estimate(mean, low, high, over="images"), statistic="mean", **about)
+    """Mean with its interval over inputs, and quantiles, raw and over the layer's own scale.
+
+    Values that are not finite, or of another rank than most, are left out and counted.
+    """
+    kept = smoothness.comparable
+    if not bool(kept.any()):
+        return
+    values, relative = smoothness.values[kept], smoothness.relative[kept]
+    about: dict[str, Any] = {"layer": smoothness.layer, "method": smoothness.method, "n": len(values)}
+    if len(values) < len(kept):
+        about["left_out"] = len(kept) - len(values)
+    if smoothness.ranks is not None:
+        about["rank"] = int(smoothness.ranks[kept][0])
+    if smoothness.residuals is not None:
+        about["largest_residual"] = float(smoothness.residuals[kept].max())
+    yield row(smoothness.quantity, _mean(values), statistic="mean", **about)
     for name, share in (("lower quartile", 0.25), ("median", 0.5), ("upper quartile", 0.75), ("95th percentile", 0.95)):
         yield row(smoothness.quantity, float(values.quantile(share)), statistic=name, **about)
-    if smoothness.scale > 0:
-        over = Estimate(mean / smoothness.scale, low / smoothness.scale, high / smoothness.scale, over="images")
-        yield row(f"relative_{smoothness.quantity}", over, statistic="mean", scale=smoothness.scale, **about)
+    if smoothness.scale > 0 and smoothness.scaling != "free":
+        of = f"relative_{smoothness.quantity}"
+        yield row(of, _mean(relative), statistic="mean", scale=smoothness.scale, **about)
+
+
+def _mean(values: torch.Tensor) -> Estimate:
+    """Mean over images with Student's interval."""
+    return Estimate(*t_interval(values.tolist()), over="images")
 
 
 def of_clean(correct: torch.Tensor) -> Row:
@@ -168,12 +185,41 @@ def of_curve(name: str, curve: RobustnessCurve, verdict: str = "") -> Iterator[R
         yield row("worst_draw_accuracy" if noisy else "robust_accuracy", value, epsilon=epsilon, **about)
         if not noisy and clean > 0:
             yield row("relative_robust_accuracy", value.value / clean, epsilon=epsilon, **about)
-    if not noisy and curve.distances is not None:
-        censored = int(curve.distances.isinf().sum())
-        middle = float(curve.distances.sort().values[(len(curve.distances) - 1) // 2])
-        shown = {**about, "censored": censored, "largest_epsilon": curve.epsilons[-1], "statistic": "median"}
-        if math.isfinite(middle):
-            yield row("critical_distance", middle, **shown)
+    if has_distances(curve):
+        for key in ("norm", "unit", "n"):
+            del about[key]
+        yield from of_distances(curve, **about)
+
+
+def of_distances(curve: RobustnessCurve, keep: torch.Tensor | None = None, /, **about: Any) -> Iterator[Row]:
+    """Quartiles of the critical distance in each norm and unit: infinite if that many stand at the largest epsilon.
+
+    Beside them, under an Linf threat, the median L2 norm of what broke an image, of the broken ones only.
+    """
+    for (norm, unit), stands in survivals(curve, keep).items():
+        shared = {**about, "norm": norm, "unit": unit, "n": stands.inputs, "censored": stands.censored}
+        for name, share in QUARTILES.items():
+            value = Estimate(*stands.quantile(share), over="images")
+            beyond = f"> {stands.largest:g}" if math.isinf(value.value) else None
+            yield row("critical_distance", value, statistic=name, beyond=beyond, **shared)
+    lengths = sizes(curve, keep)
+    if curve.threat.norm != "L2" and len(lengths):
+        shared = {**about, "norm": "L2", "unit": curve.threat.unit, "n": len(lengths), "statistic": "median"}
+        yield row("perturbation_size", float(lengths.median()), **shared)
+        if curve.input_size:
+            rms = float(lengths.median()) / math.sqrt(curve.input_size)
+            yield row("perturbation_size", rms, **{**shared, "norm": "rms"})
+
+
+def of_gap(curves: Mapping[str, RobustnessCurve], name: str) -> Iterator[Row]:
+    """What the headline's other attacks leave standing that this one breaks, at each epsilon; nothing without it."""
+    if name not in curves or "headline" not in curves:
+        return
+    whole = curves["headline"]
+    others = [row for row, attack in enumerate(whole.attacks) if attack != name]
+    gaps = (~whole.broken[others].any(0)).double().mean(1) - (~whole.broken.any(0)).double().mean(1)
+    for epsilon, gap in zip(whole.epsilons, gaps.tolist()):
+        yield row("headline_gap", gap, attack=name, epsilon=epsilon, norm=whole.threat.norm, n=whole.broken.shape[2])
 
 
 def of_verdicts(verdicts: Iterable[Verdict]) -> Iterator[Row]:
@@ -189,7 +235,20 @@ def with_context(rows: Iterable[Row], context: Mapping[str, Any]) -> tuple[Row, 
     return tuple({**entry, **context} for entry in rows)
 
 
-OF_ONE_RUN = ("value", "low", "high", "level", "over", "run", "seed", "verdict", "ranks_left_out", "scale", "censored")
+OF_ONE_RUN = (
+    "value",
+    "low",
+    "high",
+    "level",
+    "over",
+    "run",
+    "seed",
+    "verdict",
+    "ranks_left_out",
+    "scale",
+    "censored",
+    "beyond",
+)
 """What a row of one run says of that run alone; the rest says what it is a number of."""
 
 NOT_AVERAGED = ("check",)

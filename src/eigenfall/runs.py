@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from eigenfall import parts, records
+from eigenfall.adversarial import MANY, SINGLE, collapsed
 from eigenfall.architectures.imported import Imported
 from eigenfall.atomic import sha256
 from eigenfall.check import need
@@ -109,6 +110,16 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
     return plain | spelt | {"smoothness": parts.spell(plan.smoothness)}
 
 
+def training_settings(training: Training) -> dict[str, Any]:
+    """How weights are fitted as plain values. Bounds are the data's; adversarial settings only if there are any."""
+    plain, adversarial = asdict(replace(training, adversarial=None)), training.adversarial
+    del plain["adversarial"]
+    if adversarial is None:
+        return plain
+    told = {"attack": parts.spell(adversarial.attack), "epsilon": adversarial.epsilon, "norm": adversarial.norm}
+    return plain | {"adversarial": told}
+
+
 def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[str, Any]:
     """A run as plain values, every field explicit, with the digest of its inputs' contents: what its hash is of.
 
@@ -121,7 +132,7 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[s
     found |= {"data": parts.spell(run.data), "architecture": parts.spell(run.architecture)}
     if run.verb == "train":
         found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
-        found["training"] = asdict(run.training)
+        found["training"] = training_settings(run.training)
     if model is not None and (run.verb == "measure" or isinstance(run.architecture, Imported)):
         found["model"] = sha256(f"{model} {sha256_of(model.state_dict())}".encode())
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
@@ -140,6 +151,7 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     dimensions = [found.method for found in measurement.dimensions.values()]
     some = (
         *(run.data, run.architecture, run.recording, *run.penalties, *plan.spectra, *plan.fits, *smoothness, *attacks),
+        run.training.adversarial,
         *_ours("spectra", estimators),
         *_ours("fits", fits),
         *_ours("dimensions", dimensions),
@@ -189,13 +201,16 @@ def _trained(
     """Train in place, with checkpoints; the logged history."""
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
+    training = run.training
+    if training.adversarial is not None:
+        training = replace(training, adversarial=replace(training.adversarial, bounds=examples.bounds))
     steps: Iterator[Step] = train(
-        model, examples.train, examples.validation, _named(run.penalties), run.training, seed=run.seed, start=start
+        model, examples.train, examples.validation, _named(run.penalties), training, seed=run.seed, start=start
     )
     last = time.monotonic()
     for step in _guarded(steps, model, root, key):
         at = step.progress
-        if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last:
+        if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last or MANY in step.values:
             history.append({"step": at.step, "epoch": at.epoch, **step.values})
             yield Event(name_of(run), "training", at.step, at.steps)
         if step.last:
@@ -245,6 +260,19 @@ def _stale(history: Sequence[Row]) -> tuple[list[Row], list[str]]:
                 "flatter spectrum than the true one."
             )
     return rows, notices
+
+
+def _overfitted(history: Sequence[Row]) -> list[str]:
+    """What a reader must know of epochs after which a single step failed where many steps did not."""
+    found = [entry for entry in history if MANY in entry and collapsed(entry[SINGLE], entry[MANY])]
+    if not found:
+        return []
+    worst, checked = min(found, key=lambda entry: entry[MANY]), sum(MANY in entry for entry in history)
+    return [
+        f"Catastrophic overfitting after {len(found)} of {checked} epochs: of the batch after epoch {worst['epoch']}, "
+        f"{100 * worst[SINGLE]:.0f} % withstand a single step and {100 * worst[MANY]:.0f} % ten of them. Train with "
+        "more steps, or a smaller epsilon."
+    ]
 
 
 def _relayed(run: Run, stages: Generator[Stage, None, Measurement]) -> Generator[Event, None, Measurement]:
@@ -307,7 +335,10 @@ def _of_model(run: Run, model: nn.Module, examples: Examples, root: Path, key: s
         history = yield from _trained(run, model, examples, root, key)
     stimuli = getattr(examples, run.stimuli).inputs
     measurement = yield from _relayed(
-        run, measuring(model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm)
+        run,
+        measuring(
+            model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm, scale=examples.scale
+        ),
     )
     return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()}, history)
 
@@ -345,7 +376,7 @@ def execute(run: Run, root: Path) -> Running:
     measurement = replace(
         done.measurement,
         rows=with_context([*done.measurement.rows, *stale], context),
-        notices=(*done.measurement.notices, *notices),
+        notices=(*done.measurement.notices, *notices, *_overfitted(done.history)),
     )
     told = {**settings, "device": run.device, "classes": classes}
     record = records.save(root, told, measurement, done.weights, done.history, parts_of(run, measurement))

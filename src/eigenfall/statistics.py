@@ -1,9 +1,12 @@
-"""Intervals and tests: Wilson, t over seeds and over splits, paired t, Welch, McNemar mid-p, Holm."""
+"""Intervals and tests: Wilson, t over seeds and over splits, paired t, Welch, bootstrap, McNemar mid-p, Holm."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
+from jaxtyping import Float, Int64
 from scipy import stats
+from torch import Tensor
 
 from eigenfall.check import need
 
@@ -30,11 +33,17 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
         got=f"{successes} in {trials}",
         remedy="Give at least one input.",
     )
-    z = float(stats.norm.ppf(0.5 + level / 2))
     share = successes / trials
+    low, high = wilson_ends(share, trials, level)
+    return share, low, high, level
+
+
+def wilson_ends(share: float, trials: float, level: float = 0.95) -> tuple[float, float]:
+    """Ends of Wilson's interval of a share; trials may be an effective number, not a whole one."""
+    z = float(stats.norm.ppf(0.5 + level / 2))
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
-    return share, max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share)), level
+    return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
@@ -115,12 +124,77 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
     """
     if len(first) < 2 or len(second) < 2:
         return math.nan
+    difference, error, freedom = _welch(first, second)
+    if error == 0:
+        return 1.0 if difference == 0 else 0.0
+    return _two_sided_t(difference / error, freedom)
+
+
+def welch_interval(first: Sequence[float], second: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Difference of two means of unpaired values, with Welch's interval; NaN ends for fewer than two on a side.
+
+    Returns:
+        First mean less second, lower end, upper end.
+
+    Raises:
+        ValueError: if a side has no value.
+    """
+    need(
+        len(first) >= 1 and len(second) >= 1,
+        expected="at least one value on each side",
+        got=f"{len(first)} and {len(second)}",
+        remedy="Give a run per seed.",
+    )
+    if len(first) < 2 or len(second) < 2:
+        return math.fsum(first) / len(first) - math.fsum(second) / len(second), math.nan, math.nan
+    difference, error, freedom = _welch(first, second)
+    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error if error > 0 else 0.0
+    return difference, difference - half, difference + half
+
+
+def _welch(first: Sequence[float], second: Sequence[float]) -> tuple[float, float, float]:
+    """Difference of two means, its standard error, and Satterthwaite's degrees of freedom."""
     (mean, variance), (other_mean, other_variance) = _mean_and_variance(first), _mean_and_variance(second)
     a, b = variance / len(first), other_variance / len(second)
     if a + b == 0:
-        return 1.0 if mean == other_mean else 0.0
-    freedom = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
-    return _two_sided_t((mean - other_mean) / math.sqrt(a + b), freedom)
+        return mean - other_mean, 0.0, math.inf
+    return mean - other_mean, math.sqrt(a + b), (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
+
+
+def bootstrap(
+    rows: int,
+    statistic: Callable[[Int64[Tensor, "draws rows"]], Float[Tensor, " draws"]],
+    generator: torch.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of a statistic of independent rows, such as images: they are drawn with replacement.
+
+    Args:
+        rows: how many there are.
+        statistic: called with the indices of the rows of each draw, gives a value for each draw.
+        generator: where the draws come from.
+        draws: how many.
+        level: nominal coverage.
+
+    Returns:
+        Lower and upper end.
+
+    Raises:
+        ValueError: for fewer than 10 rows, of which the interval is too narrow: of 5 seeds, by a third.
+
+    Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
+    """
+    need(
+        rows >= 10,
+        expected="at least 10 rows for a bootstrap",
+        got=f"{rows}",
+        remedy="Over few seeds use Student's interval, which is as wide as it must be.",
+    )
+    drawn = torch.randint(rows, (draws, rows), generator=generator, device=generator.device)
+    found = statistic(drawn.cpu()).double().sort().values
+    tail = (1 - level) / 2
+    return float(found[math.floor(tail * (draws - 1))]), float(found[math.ceil((1 - tail) * (draws - 1))])
 
 
 def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:

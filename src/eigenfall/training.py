@@ -14,6 +14,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from eigenfall.adversarial import Adversarial, accuracies, perturbed
 from eigenfall.check import need
 from eigenfall.layers import device_of, hidden_names, hidden_of, left_as_found, seed_torch
 from eigenfall.snapshots import Place, go_on, snapshot
@@ -41,7 +42,8 @@ class Training:
         steps: updates; `None` if `epochs` is given.
         last_batch: keep or drop an epoch's short last batch.
         patience: stop after so many epochs without a better validation accuracy, and go back to the best weights;
-            `None`: never.
+            `None`: never. The validation inputs are clean.
+        adversarial: what moves each batch before it is trained on; `None`: nothing, batches are as they are.
     """
 
     optimiser: Literal["adam", "sgd"] = "adam"
@@ -53,6 +55,7 @@ class Training:
     steps: int | None = None
     last_batch: Literal["keep", "drop"] = "keep"
     patience: int | None = None
+    adversarial: Adversarial | None = None
 
     def __post_init__(self) -> None:
         need(
@@ -196,7 +199,8 @@ def train(
     requires_grad = any(getattr(penalty, "reads_inputs", True) for penalty in penalties.values())
     references = {name: reference_of(model, train, some, settings.batch_size) for name, some in asked.items()}
     optimiser = settings.optimiser_of(model)
-    generators = {name: _seeded(seed, place) for place, name in enumerate(("batches", *penalties))}
+    drawing = ("batches", *penalties, *(("adversarial",) if settings.adversarial else ()))
+    generators = {name: _seeded(seed, place) for place, name in enumerate(drawing)}
     states = {name: penalty.start(references[name], generators[name]) for name, penalty in penalties.items()}
     at = Place(order=torch.empty(0, dtype=torch.int64))
     if start is not None:
@@ -216,9 +220,13 @@ def train(
         place = at.step % batches
         rows = at.order[place * size : (place + 1) * size].to(device)
         model.train()  # whoever watches may have left it in eval mode
+        inputs, targets = train.inputs[rows], train.targets[rows]
+        if settings.adversarial:
+            optimiser.zero_grad()  # nothing for the guard to copy
+            inputs = perturbed(settings.adversarial, model, inputs, targets, generators["adversarial"])
         with torch.random.fork_rng():  # dropout: the same at each step of the same seed
             seed_torch((seed * 1_000_003 + at.step) % MOST_SEEDS)
-            forward_pass = forward(model, train.inputs[rows], train.targets[rows], layers, requires_grad)
+            forward_pass = forward(model, inputs, targets, layers, requires_grad)
         loss = task.loss(forward_pass.outputs, forward_pass.targets)
         values = {"task_loss": loss.detach()}
         for name, penalty in penalties.items():
@@ -243,6 +251,8 @@ def train(
             at, found = _validated(at, model, validation, settings, task)
             numbers |= found
         last = at.stopped or at.step == steps
+        if settings.adversarial and (last_of_epoch or last):
+            numbers |= accuracies(settings.adversarial, model, train.inputs[rows], targets)
         if last:
             _need_finite("norm of the weights", _norm(model.parameters()), model, good, at.step)
         if last and at.best is not None:

@@ -1,11 +1,13 @@
 """What every measure of smoothness must do; a new file in the folder is under test the moment it exists."""
 
 import copy
+import dataclasses
+import math
 from dataclasses import FrozenInstanceError, fields
 
 import pytest
 import torch
-from exact import seeded
+from exact import refusal, seeded
 from torch import nn
 from torch.testing import assert_close
 
@@ -38,7 +40,9 @@ def test_what_a_measure_carries(part, layer, model):
     assert found.values.shape == (8,)
     assert found.values.dtype == torch.float64
     assert found.values.device.type == "cpu"
-    assert (found.values >= 0).all()
+    assert torch.isfinite(found.values).all()
+    assert found.scaling == "logarithmic" or (found.values >= 0).all()
+    assert (found.ranks is not None) == (found.scaling == "logarithmic")
     assert found.scale > 0
     assert (found.layer, bool(found.quantity), bool(found.method)) == (layer, True, True)
 
@@ -64,13 +68,36 @@ def test_inputs_do_not_see_each_other(part, model):
     assert_close(part(model, images()[:1], "outputs", seeded(0)).values, together[:1], rtol=1e-10, atol=0)
 
 
-def test_doubling_the_outputs_doubles_value_and_scale(part, model):
+def test_doubling_the_outputs_scales_value_and_scale(part, model):
     found = part(model, images(), "outputs", seeded(0))
     model[5].weight.data *= 2
     model[5].bias.data *= 2
     doubled = part(model, images(), "outputs", seeded(0))
-    assert_close(doubled.values, 2 * found.values)
+    truth = {
+        "proportional": lambda: 2 * found.values,
+        "logarithmic": lambda: found.values + found.ranks.double() * math.log(2),
+        "free": lambda: found.values,
+    }
+    assert_close(doubled.values, truth[found.scaling]())
     assert doubled.scale == pytest.approx(2 * found.scale)
+    assert_close(doubled.relative, found.relative)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_chunks_change_nothing(part, layer, model):
+    whole = part(model, images(), layer, seeded(0))
+    for chunk_size in (1, 7):
+        pieces = dataclasses.replace(part, chunk_size=chunk_size)(model, images(), layer, seeded(0))
+        assert_close(pieces.values, whole.values, rtol=1e-6, atol=1e-9)
+        assert pieces.scale == pytest.approx(whole.scale, rel=1e-9)
+
+
+def test_no_inputs_and_no_room_are_refused(part, model):
+    assert (
+        refusal(part, model, images()[:0], "outputs", seeded(0)) == "Expected at least one input, got none. Give some."
+    )
+    for settings in ({"chunk_size": 0}, {"memory": 0.0}):
+        assert refusal(dataclasses.replace, part, **settings).startswith("Expected ")
 
 
 def test_what_cannot_be_measured_is_refused_in_the_house_form(part, model):

@@ -37,11 +37,34 @@ def test_losses_are_their_formulas(loss, classes):
     assert losses(outputs, targets, loss).tolist() == pytest.approx(expected, rel=1e-12)
 
 
+def towards(z, y, goal, loss):
+    if loss == "margin" or (loss == "dlr" and len(z) < 4):
+        return z[goal] - z[y]
+    if loss == "dlr":
+        top = sorted(z, reverse=True)
+        return -(z[y] - z[goal]) / (top[0] - (top[2] + top[3]) / 2)
+    return -by_hand(z, goal, loss)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("classes", [2, 3, 4, 9, 10])
+def test_losses_towards_a_goal_are_their_formulas(loss, classes):
+    generator = torch.Generator().manual_seed(classes)
+    outputs = torch.randn(20, classes, generator=generator, dtype=torch.float64)
+    targets = torch.randint(classes, (20,), generator=generator)
+    goals = (targets + torch.randint(1, classes, (20,), generator=generator)) % classes
+    expected = [towards(*one, loss) for one in zip(outputs.tolist(), targets.tolist(), goals.tolist())]
+    assert losses(outputs, targets, loss, goals).tolist() == pytest.approx(expected, rel=1e-12)
+    if classes == 2 and loss in ("margin", "dlr"):  # the only goal there is
+        assert torch.equal(losses(outputs, targets, loss, goals), losses(outputs, targets, loss))
+
+
 @pytest.mark.parametrize("loss", ["margin", "dlr", "ce"])
-def test_gradients_are_finite_differences(loss):
+@pytest.mark.parametrize("goals", [None, torch.tensor([1, 0, 3, 2, 2])])
+def test_gradients_are_finite_differences(loss, goals):
     outputs = torch.randn(5, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64, requires_grad=True)
     targets = torch.tensor([0, 1, 2, 3, 0])
-    assert torch.autograd.gradcheck(lambda z: losses(z, targets, loss), outputs)
+    assert torch.autograd.gradcheck(lambda z: losses(z, targets, loss, goals), outputs)
 
 
 def test_the_spread_of_ce_std_carries_no_gradient():
@@ -56,16 +79,22 @@ def test_the_spread_of_ce_std_carries_no_gradient():
 
 @pytest.mark.parametrize("loss", ["dlr", "ce_std"])
 @pytest.mark.parametrize("factor", [2.0**-20, 0.25, 2.0**10])
-def test_scale_free_losses_do_not_see_powers_of_two(loss, factor):
+@pytest.mark.parametrize("goals", [None, (torch.arange(50) + 2) % 6])
+def test_scale_free_losses_do_not_see_powers_of_two(loss, factor, goals):
     outputs = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
     targets = torch.arange(50) % 6
-    assert torch.equal(losses(outputs * factor, targets, loss), losses(outputs, targets, loss))
+    assert torch.equal(losses(outputs * factor, targets, loss, goals), losses(outputs, targets, loss, goals))
 
 
-def test_equal_logits_give_finite_losses():
-    outputs, targets = torch.ones(2, 5), torch.tensor([0, 3])
+def test_equal_logits_give_finite_losses_and_gradients():
+    targets = torch.tensor([0, 3])
     for loss in LOSSES:
-        assert losses(outputs, targets, loss).isfinite().all()
+        for goals in (None, torch.tensor([1, 1])):
+            outputs = torch.ones(2, 5, requires_grad=True)
+            found = losses(outputs, targets, loss, goals)
+            (gradient,) = torch.autograd.grad(found.sum(), outputs)
+            assert found.isfinite().all()
+            assert gradient.isfinite().all()
 
 
 def test_a_tie_is_no_margin():
@@ -97,9 +126,11 @@ def test_an_absent_gradient_is_zero(model):
 def test_batches_change_no_gradient():
     model = nn.Linear(3, 4).double()
     inputs, targets = torch.rand(10, 3, dtype=torch.float64), torch.arange(10) % 4
-    whole, split = ascent(model, inputs, targets, "ce"), ascent(Batched(model, 3), inputs, targets, "ce")
-    for one, other in zip(whole, split):
-        assert torch.allclose(one, other, rtol=1e-13, atol=0)
+    for goals in (None, (targets + 1) % 4):
+        whole = ascent(model, inputs, targets, "ce", goals)
+        split = ascent(Batched(model, 3), inputs, targets, "ce", goals)
+        for one, other in zip(whole, split):
+            assert torch.allclose(one, other, rtol=1e-13, atol=0)
     assert torch.allclose(Batched(model, 3)(inputs), model(inputs), rtol=1e-13, atol=0)
 
 

@@ -4,8 +4,10 @@ import math
 
 import pytest
 import torch
+from exact import refusal
 
 from eigenfall import rows
+from eigenfall.distances import survivals
 from eigenfall.statistics import t_interval, wilson
 from eigenfall.types import Estimate, GaussianNoise, LpBall, RobustnessCurve, Smoothness
 
@@ -68,13 +70,81 @@ def test_noise_has_its_mean_and_its_worst_draw():
     assert [entry["value"] for entry in found if entry["quantity"] == "worst_draw_accuracy"] == [0.5, 0.0]
 
 
-def test_a_critical_distance_beyond_the_largest_epsilon_is_left_out_and_censoring_counted():
+def quartile(some, name="median", unit="pixel", norm="Linf"):
+    about = {"quantity": "critical_distance", "statistic": name, "unit": unit, "norm": norm}
+    (found,) = [entry for entry in rows.of_curve("headline", some) if about.items() <= entry.items()]
+    return found
+
+
+def test_a_critical_distance_beyond_the_largest_epsilon_says_so_and_censoring_is_counted():
     distances = torch.tensor([0.05, math.inf, math.inf], dtype=torch.float64)
     some = curve([[[True, False, False], [True, False, False]]], distances=distances)
-    assert not [entry for entry in rows.of_curve("headline", some) if entry["quantity"] == "critical_distance"]
+    assert quartile(some, "lower quartile")["value"] == 0.05
+    assert (quartile(some)["value"], quartile(some)["beyond"], quartile(some)["censored"]) == (math.inf, "> 0.2", 2)
     some = curve([[[True, True, False], [True, True, False]]], distances=torch.tensor([0.05, 0.07, math.inf]).double())
-    (found,) = [entry for entry in rows.of_curve("headline", some) if entry["quantity"] == "critical_distance"]
-    assert (found["value"], found["censored"]) == (pytest.approx(0.07), 1)
+    assert quartile(some)["value"] == pytest.approx(0.07)
+    assert "beyond" not in quartile(some)
+    assert (quartile(some)["censored"], quartile(some)["n"]) == (1, 3)
+
+
+def test_a_distance_is_told_in_native_units_pixels_and_rms():
+    """Inputs of 16 values, whose factor to pixels differs from image to image: the order may change."""
+    some = curve(
+        [[[True, True, True], [True, True, True]]],
+        threat=LpBall("L2", None, "native"),
+        distances=torch.tensor([0.1, 0.12, 0.2], dtype=torch.float64),
+        input_size=16,
+        scale=torch.tensor([3.0, 1.0, 0.5]),
+    )
+    assert quartile(some, unit="native", norm="L2")["value"] == pytest.approx(0.12)
+    assert quartile(some, unit="native", norm="rms")["value"] == pytest.approx(0.03)
+    assert quartile(some, unit="pixel", norm="L2")["value"] == pytest.approx(0.12)  # of 0.3, 0.12, 0.1
+    assert quartile(some, "lower quartile", unit="pixel", norm="rms")["value"] == pytest.approx(0.1 / 4)
+
+
+def test_an_unbroken_image_is_censored_at_the_budget_in_its_own_pixels():
+    some = curve(
+        [[[False, True, True], [False, True, True]]],
+        threat=LpBall("Linf", None, "native"),
+        distances=torch.tensor([math.inf, 0.12, 0.2], dtype=torch.float64),
+        scale=torch.tensor([0.1, 1.0, 1.0]),  # tried up to 0.02 pixels: says nothing of what is above
+    )
+    assert quartile(some, "upper quartile", unit="pixel")["value"] == pytest.approx(0.2)
+    assert quartile(some, "upper quartile", unit="native")["value"] == math.inf
+
+
+def test_under_linf_the_l2_norm_is_that_of_what_broke_an_image():
+    some = curve(
+        [[[True, False, False, True], [True, True, False, True]]],
+        distances=torch.tensor([0.1, 0.2, math.inf, 0.0], dtype=torch.float64),
+        distances_l2=torch.tensor([0.4, 0.8, math.inf, 0.0], dtype=torch.float64),
+        clean_correct=torch.tensor([True, True, True, False]),
+        input_size=16,
+    )
+    found = {
+        entry["norm"]: (entry["value"], entry["n"])
+        for entry in rows.of_curve("headline", some)
+        if entry["quantity"] == "perturbation_size"
+    }
+    assert found == {"L2": (pytest.approx(0.4), 2), "rms": (pytest.approx(0.1), 2)}
+
+
+def test_noise_has_no_critical_distance():
+    flips = torch.zeros(1, 2, 2, dtype=torch.float64)
+    distances = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    noisy = curve([[[True, False], [True, True]]], flip_probability=flips, distances=distances)
+    assert not [entry for entry in rows.of_curve("noise", noisy) if entry["quantity"] == "critical_distance"]
+    assert refusal(survivals, noisy) == (
+        "Expected a curve with the critical distance of each image, got one of pgd without. Use the headline: one "
+        "attack's part of a curve has none of its own, nor has repeated noise."
+    )
+
+
+def test_no_image_in_common_is_refused():
+    some = curve([[[True], [True]]], distances=torch.tensor([0.1], dtype=torch.float64))
+    assert refusal(survivals, some, torch.tensor([False])) == (
+        "Expected at least one image, got none. The models have no image in common that all of them classify correctly."
+    )
 
 
 def test_smoothness_is_given_raw_and_over_the_layers_scale():

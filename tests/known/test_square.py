@@ -65,28 +65,29 @@ def test_a_square_covers_the_published_share():
     }
     for query, share in shares.items():
         side = max(round(math.sqrt(share * 32 * 32)), 1)
-        assert attack._window(query, 32, 32, 1) == (side, side)
+        assert attack._window(query, 32, 32, "Linf") == (side, side)
         odd = max(side, 3) + 1 - max(side, 3) % 2
-        assert attack._window(query, 32, 32, 3) == (odd, odd)
+        assert attack._window(query, 32, 32, "L2") == (odd, odd)
     fewer = Square(queries=1000)  # the same schedule, ten times faster
     for query in (11, 51, 201, 501, 2001):
-        assert fewer._window(math.ceil(query / 10), 32, 32, 1) == attack._window(query, 32, 32, 1)
+        assert fewer._window(math.ceil(query / 10), 32, 32, "Linf") == attack._window(query, 32, 32, "Linf")
 
 
 def test_windows_of_lines_and_oblongs_keep_their_share():
     attack = Square(queries=10_000)
-    assert attack._window(2, 1, 100, 1) == (1, 80)
-    assert attack._window(300, 1, 100, 1) == (1, 10)
-    assert attack._window(9000, 1, 100, 3) == (1, 3)
-    assert attack._window(2, 4, 40, 1) == (4, 32)
-    assert attack._window(2, 40, 4, 1) == (32, 4)
-    assert attack._window(2, 2, 2, 3) == (2, 2)
+    assert attack._window(2, 1, 100, "Linf") == (1, 80)
+    assert attack._window(300, 1, 100, "Linf") == (1, 10)
+    assert attack._window(9000, 1, 100, "L2") == (1, 3)
+    assert attack._window(2, 4, 40, "Linf") == (4, 32)
+    assert attack._window(2, 40, 4, "Linf") == (32, 4)
+    assert attack._window(2, 2, 2, "L2") == (2, 2)
+    assert attack._window(9000, 8, 12, "L2") == (1, 3)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 3), (5, 5), (4, 7), (1, 6), (6, 1), (2, 9)])
 def test_a_bump_is_its_formula(size):
     bump = _squares.bump(*size)
-    assert torch.allclose(bump, torch.tensor(naive.bump(*size)), atol=1e-12)
+    assert torch.allclose(bump, torch.tensor(naive.bump(*size), dtype=torch.float64), atol=1e-12)
     pair = _squares.bumps(*size, torch.zeros(1, dtype=torch.float64))
     assert pair.shape == (2, *size)
     assert torch.allclose(pair.flatten(1).norm(dim=1), torch.ones(2, dtype=torch.float64))
@@ -110,7 +111,7 @@ def test_the_start_is_stripes_and_each_step_a_square():
     assert not torch.equal(stripes[0], stripes[1])
     best, taken = stripes, 0
     for query, candidate in enumerate(rest, start=2):
-        side, _ = attack._window(query, 6, 6, 1)
+        side, _ = attack._window(query, 6, 6, "Linf")
         for new, old in zip(candidate, best):
             changed = new != old
             for values, where in zip(new - 0.5, changed):
@@ -156,9 +157,12 @@ class Signs(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.inner = nets.mlp()[0]
-        self.outer = nn.Linear(48, 10)
-        nets.fitted(self, nets.digits()[0], epochs=15)
+        inputs = nets.digits()[0]
+        self.inner, self.outer = nn.Linear(64, 128), nn.Linear(128, 10)
+        with torch.no_grad():
+            self.inner.weight.copy_(torch.randn(128, 64, generator=seeded()))
+            self.inner.bias.copy_(-self.inner.weight @ inputs.mean(0))  # half of the digits on either side
+        nets.fitted(self, inputs, epochs=20)
 
     def forward(self, inputs):
         return self.outer(self.inner(inputs).sign())
@@ -306,6 +310,24 @@ def test_a_shape_that_is_given_is_taken():
     assert Square()._layout(torch.zeros(1, 64)) == (1, 8, 8)
     assert Square()._layout(torch.zeros(1, 27)) == (1, 1, 27)
     assert Square()._layout(torch.zeros(1, 2, 3, 4, 5)) == (6, 4, 5)
+
+
+# ------------------------------------------------------------------------- the authors' code
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("Linf", 0.08), ("L2", 0.7)])
+def test_it_is_as_strong_as_the_authors(norm, epsilon):
+    authors = pytest.importorskip("pyautoattack.square")
+    model, data = nets.Then(nets.mlp(), before=lambda x: x.flatten(1)), nets.held_out(96)
+    inputs = data.inputs.reshape(-1, 1, 8, 8)
+    found = called(Square(queries=300), model, inputs, data.targets, LpBall(norm), epsilon).inputs
+    with left_as_found(model):
+        theirs = authors.SquareAttack(
+            model, norm=norm, n_queries=300, eps=epsilon, p_init=0.8, seed=0, device="cpu", resc_schedule=True
+        ).perturb(inputs.clone(), data.targets.clone())
+    ours, expected = (int(wrong(model, x, data.targets).sum()) for x in (found, theirs))
+    assert 15 < expected < 85
+    assert ours >= expected - 5  # random search: another seed moves either by a few inputs
 
 
 # ---------------------------------------------------------------------------------- refusals

@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from eigenfall.statistics import holm, mcnemar, paired_t, resampled_t, t_interval, welch, wilson
+from eigenfall.statistics import (
+    bootstrap,
+    holm,
+    mcnemar,
+    paired_t,
+    resampled_t,
+    t_interval,
+    welch,
+    welch_interval,
+    wilson,
+)
 
 
 def refused(call):
@@ -138,6 +148,50 @@ def test_paired_t_and_welch_agree_with_scipy():
     other = second[:4]
     assert welch(first, other) == pytest.approx(float(stats.ttest_ind(first, other, equal_var=False).pvalue), rel=1e-10)
     assert welch(first, other) == welch(other, first)
+
+
+def test_welchs_interval_is_scipys():
+    first = torch.randn(7, generator=seeded(1), dtype=torch.float64).tolist()
+    second = (torch.randn(5, generator=seeded(2), dtype=torch.float64) * 3 + 1).tolist()
+    theirs = stats.ttest_ind(first, second, equal_var=False)
+    ends = theirs.confidence_interval(0.95)
+    mean = sum(first) / 7 - sum(second) / 5
+    assert welch_interval(first, second) == pytest.approx((mean, ends.low, ends.high), rel=1e-9)
+    assert welch_interval([1.0, 1.0], [0.5, 0.5]) == (0.5, 0.5, 0.5)
+    mean, low, high = welch_interval([1.0], [0.5, 0.6])
+    assert mean == pytest.approx(0.45)
+    assert math.isnan(low)
+    assert math.isnan(high)
+
+
+def test_welchs_interval_refuses_an_empty_side():
+    assert refused(lambda: welch_interval([1.0], [])) == (
+        "Expected at least one value on each side, got 1 and 0. Give a run per seed."
+    )
+
+
+def test_a_bootstrap_of_means_covers_as_often_as_it_says():
+    covered, generator = 0, seeded(3)
+    for _ in range(300):
+        values = torch.randn(200, generator=generator, dtype=torch.float64)
+        low, high = bootstrap(200, lambda drawn, values=values: values[drawn].mean(1), generator, draws=400)
+        covered += low <= 0 <= high
+    assert 0.92 <= covered / 300 <= 0.98
+
+
+def test_a_bootstrap_over_few_seeds_is_refused():
+    assert refused(lambda: bootstrap(5, lambda drawn: drawn[:, 0], seeded(0))) == (
+        "Expected at least 10 rows for a bootstrap, got 5. Over few seeds use Student's interval, which is as wide as "
+        "it must be."
+    )
+
+
+def test_a_bootstrap_over_five_would_be_a_third_too_narrow():
+    values = torch.randn(2000, 5, generator=seeded(6), dtype=torch.float64)
+    drawn = torch.randint(5, (200, 5), generator=seeded(7))
+    ends = values[:, drawn].mean(2).quantile(torch.tensor([0.025, 0.975], dtype=torch.float64), dim=1)
+    theirs = values.std(1) / math.sqrt(5) * float(stats.t.ppf(0.975, 4)) * 2
+    assert float((ends[1] - ends[0]).mean() / theirs.mean()) == pytest.approx(2 / 3, abs=0.06)
 
 
 def test_without_spread_only_equality_counts():

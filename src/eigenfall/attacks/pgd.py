@@ -2,14 +2,16 @@
 
     x ← Π(x + α·d),   d = sign g for Linf, g/‖g‖₂ for L2,   g = ∇ℓ(x),   Π: onto the ball, then into the bounds
 
-T steps of α = 2.5 ε/T by default. The first start is the clean input; later ones are uniform in the ball (L2: a normal
-direction, radius ε·u^(1/d)).
+T steps of α = 2.5 ε/T by default. The first start is the clean input, or with `start` set random; later ones are
+uniform in the ball (L2: a normal direction, radius ε·u^(1/d)).
 
 Source: Madry et al. 2018, arXiv:1706.06083.
 Differs from the source: the loss is the margin; an exactly zero gradient takes a random step and is counted; an input
 that is broken leaves the batch with the iterate that broke it, and one that is not returns the iterate of highest
 loss, where the source returns the last iterate. The preset `nassar2020` climbs raw cross-entropy from the clean input
 and returns its last iterate, as that study does; `nassar2020_margin` is the margin attack of its replication.
+`madry2018` and `wong2020` are what those papers train on: raw cross-entropy from a random start, the last iterate, on
+every input alike; `wong2020` is their single step of 1.25 ε (arXiv:2001.03994).
 Starts and random steps are drawn for all inputs, broken or not, so that no draw depends on which inputs broke.
 """
 
@@ -40,6 +42,7 @@ class PGD:
             (only last iterates are then judged, unless broken inputs leave), or the "clean" input.
         stop_broken: a broken input leaves the batch; off, it climbs on.
         zero_step: at an exactly zero gradient, take a "random" step, or "stay".
+        start: the first start: the "clean" input, or "random" like the later ones.
     """
 
     cite: ClassVar[str] = "madry2018"
@@ -52,6 +55,7 @@ class PGD:
     keep: Literal["highest", "last", "clean"] = "highest"
     stop_broken: bool = True
     zero_step: Literal["random", "stay"] = "random"
+    start: Literal["clean", "random"] = "clean"
 
     def __post_init__(self) -> None:
         need(
@@ -94,7 +98,8 @@ class PGD:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         found = Found(inputs)
         for start in range(self.restarts):
-            at = inputs if start == 0 else uniform(inputs, threat, epsilon, generator)
+            clean = start == 0 and self.start == "clean"
+            at = inputs if clean else uniform(inputs, threat, epsilon, generator)
             self._climb(model, at, inputs, targets, threat, epsilon, step, found, seed + start * self.steps)
         moved = found.inputs
         if self.keep == "clean":
@@ -169,7 +174,13 @@ class PGD:
         found.put(places, best, highest, broken, zero)
 
 
+def _training(steps: int, step_share: float) -> PGD:
+    return PGD("ce", steps, step_share=step_share, keep="last", stop_broken=False, zero_step="stay", start="random")
+
+
 PRESETS = {
+    "madry2018": _training(steps=7, step_share=0.25),
     "nassar2020": PGD(loss="ce", steps=40, step_size=0.01, keep="last", stop_broken=False, zero_step="stay"),
     "nassar2020_margin": PGD(loss="margin", steps=60, step_share=0.1, smallest_step=0.002, restarts=2),
+    "wong2020": _training(steps=1, step_share=1.25),
 }

@@ -15,9 +15,10 @@ A square covers the share p of a channel. p starts at `p_init` and is halved aft
 Source: Andriushchenko, Croce, Flammarion & Hein 2020, arXiv:1912.00049.
 Differs from the source: each input has squares of its own, drawn for all inputs, broken or not, so that no draw depends
 on which inputs broke; a square that changes nothing costs a query and is not drawn again; the first query is the input
-itself. Only comparisons of margins count: nothing depends on the logits' scale. A flat input of a square number of
-values is taken for a picture of one channel, any other for a line, of which squares are windows; give `shape` if it
-is not. Of an input of more than three axes, the last two are the picture.
+itself; in an L2 ball the shortest side of a square, three, is less along sides shorter than fifteen.
+Only comparisons of margins count: nothing depends on the logits' scale. A flat input of a square number of values is
+taken for a picture of one channel, any other for a line, of which squares are windows; give `shape` if it is neither.
+Of an input of more than two axes, the last two are the picture and all before them channels.
 """
 
 import math
@@ -36,7 +37,7 @@ from eigenfall.types import Epsilon, Proposal, Threat
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 """Queries, of 10 000, after which the share of a square is halved."""
 SMALLEST = 3
-"""Shortest side of a square under an L2 threat: two bumps fit into it."""
+"""Shortest side of a square in an L2 ball, so that two bumps fit; less along a side that holds fewer than five such."""
 AT_ONCE = 32
 """Queries whose draws are made together; off a CPU, broken inputs leave after as many."""
 
@@ -140,15 +141,13 @@ class Square:
             return (1, side, side) if side * side == values else (1, 1, values)
         return math.prod(own[:-2]), own[-2], own[-1]
 
-    def _window(self, query: int, height: int, width: int, least: int) -> tuple[int, int]:
+    def _window(self, query: int, height: int, width: int, norm: str) -> tuple[int, int]:
         """Height and width of a square at a query; one that does not fit is as large as fits."""
         share = self.p_init / 2 ** sum(query * 10_000 > after * self.queries for after in HALVINGS)
-        side = max(round(math.sqrt(share * height * width)), least)
-        if least > 1:
-            side += 1 - side % 2  # odd, so that a bump has a centre
-        tall = min(side, height) if side <= width else max(round(share * height), 1)
-        wide = min(side, width) if side <= height else max(round(share * width), min(least, width))
-        return min(tall, height), min(wide, width)
+        side = round(math.sqrt(share * height * width))
+        tall = side if side <= width else round(share * height)
+        wide = side if side <= height else round(share * width)
+        return _fitted(tall, height, norm), _fitted(wide, width, norm)
 
     def _searched(
         self,
@@ -163,7 +162,7 @@ class Square:
         count, channels, height, width = search.inputs.shape
         euclidean = threat.norm == "L2"
         start = (tiles if euclidean else stripes)(search.inputs, threat, search.epsilon, generator)
-        propose, numbers, least = (shifted, 5, SMALLEST) if euclidean else (painted, 2, 1)
+        propose, numbers = (shifted, 5) if euclidean else (painted, 2)
         drawn = torch.empty(0)
         for query in range(1, self.queries):
             turn = (query - 1) % AT_ONCE
@@ -179,7 +178,7 @@ class Square:
             if query == 1:
                 candidate = start[search.places]
             else:
-                window, mine = self._window(query, height, width, least), drawn[turn][search.places]
+                window, mine = self._window(query, height, width, threat.norm), drawn[turn][search.places]
                 candidate = propose(search.best, search.inputs, threat, search.epsilon, mine, window)
             outputs = model(candidate.reshape(-1, *shape[1:]))
             value = margin(outputs, search.targets)
@@ -191,6 +190,14 @@ class Square:
                 gone=search.gone | surely_broken(outputs, search.targets),
             )
         moved[search.places] = search.best
+
+
+def _fitted(length: int, size: int, norm: str) -> int:
+    """A square's side within an input's side; odd in an L2 ball, so that bumps have a centre."""
+    if norm == "L2":
+        length = max(length, min(SMALLEST, size // 5))
+        length += 1 - length % 2
+    return min(max(length, 1), size)
 
 
 def _looked(device: torch.device, turn: int) -> bool:

@@ -17,7 +17,8 @@ def compare(
     curve: str = "headline",
     json: str = "",
 ) -> None:
-    """Hold runs against a baseline on common images: differences, intervals over seeds, paired tests, Holm.
+    """Hold runs against a baseline on common images: differences, intervals over seeds, paired tests, Holm,
+    ratios of median critical distances; the rows hold every arm's curve, absolute and relative, too.
 
     Args:
         folders: records, or folders of records.
@@ -28,4 +29,4 @@ def compare(
     found = gathered(folders)
     result = compared(found, baseline, curve)
     screen.printing(json).print(str(result), markup=False, soft_wrap=True)
-    screen.emit(result.rows, json)
+    screen.emit(result.every_row, json)

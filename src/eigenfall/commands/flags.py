@@ -13,7 +13,7 @@ Parts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """A part flag that may be given several times; its default is empty and filled in after parsing."""
 
 
-Bundle = Literal["quick", "strong"]
+Bundle = Literal["quick", "strong", "standard"]
 """Bundles of attacks that checks judge."""
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from eigenfall import parts
+from eigenfall.adversarial import Adversarial
 from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
@@ -28,6 +29,9 @@ def train(
     steps: int | None = None,
     last_batch: Literal["keep", "drop"] = "keep",
     patience: int | None = None,
+    adversarial: str = "",
+    adversarial_epsilon: float | None = None,
+    adversarial_norm: Literal["Linf", "L2"] = "Linf",
     stimuli: Literal["train", "test"] = "train",
     measuring: Flags = Measuring(),  # noqa: B008
     device: str = "auto",
@@ -43,7 +47,7 @@ def train(
         data: data set, see `eigenfall parts datasets`.
         architecture: network, see `eigenfall parts architectures`.
         penalty: what is added to the loss, see `eigenfall parts penalties`; may be given several times.
-        arm: name of these runs; empty: the penalties' names, or plain.
+        arm: name of these runs; empty: the penalties' names, adversarial, or plain.
         seeds: how many seeds.
         first_seed: the first of them.
         optimiser: adam or sgd.
@@ -54,6 +58,10 @@ def train(
         steps: updates, instead of epochs.
         last_batch: keep or drop an epoch's short last batch.
         patience: stop after so many epochs without a better validation accuracy; none: never.
+        adversarial: attack that moves each batch before it is trained on, for instance pgd@madry2018 or its single
+            fast step, pgd@wong2020; see `eigenfall parts attacks`; empty: none.
+        adversarial_epsilon: its radius, in the inputs' unit.
+        adversarial_norm: of that radius.
         stimuli: the split whose inputs the spectra are over.
         device: auto, cpu, cuda or mps.
         workers: runs side by side; 0: as many as cores, one on a GPU.
@@ -62,6 +70,16 @@ def train(
     """
     penalties = read_all("penalties", penalty)
     need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
+    need(
+        bool(adversarial) == (adversarial_epsilon is not None),
+        expected="--adversarial and --adversarial-epsilon together",
+        got="one of them",
+        remedy="For instance --adversarial pgd@madry2018 --adversarial-epsilon 0.1.",
+    )
+    attacked = None
+    if adversarial_epsilon is not None:
+        attacked = Adversarial(parts.read("attacks", adversarial), adversarial_epsilon, adversarial_norm)
+    named = [*map(parts.name_of, penalties), *(["adversarial"] if adversarial else [])]
     settings = Training(
         optimiser=optimiser,
         learning_rate=learning_rate,
@@ -71,11 +89,12 @@ def train(
         steps=steps,
         last_batch=last_batch,
         patience=patience,
+        adversarial=attacked,
     )
     runs = [
         Run(
             verb="train",
-            arm=arm or "+".join(map(parts.name_of, penalties)) or "plain",
+            arm=arm or "+".join(named) or "plain",
             seed=seed,
             data=parts.read("datasets", data),
             architecture=parts.read("architectures", architecture),

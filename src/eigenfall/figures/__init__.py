@@ -11,7 +11,7 @@ from functools import singledispatch
 from typing import Any
 
 from eigenfall.check import need
-from eigenfall.figures import diagnostics, panels, recording, robustness, smoothness, spectrum, style
+from eigenfall.figures import diagnostics, landscape, panels, recording, robustness, smoothness, spectrum, style
 from eigenfall.figures.diagnostics import windows
 from eigenfall.figures.names import called
 from eigenfall.figures.recording import moment_law
@@ -21,12 +21,14 @@ from eigenfall.figures.style import across_seeds, series
 from eigenfall.types import (
     Diagnostics,
     Dimension,
+    Landscape,
     LawScore,
     LocalSlopes,
     Measurement,
     Moments,
     Reliability,
     RobustnessCurve,
+    SensitivityMap,
     SimulatedBias,
     Smoothness,
     Spectrum,
@@ -51,7 +53,8 @@ def plot(
 
     Args:
         value: a `Spectrum`, `SpectrumFit`, `Smoothness`, `RobustnessCurve` or `LocalSlopes`, or a list of one of
-            them: the same thing with several seeds; a `Moments`, a `Reliability`; a `Subsampling`, `Dimension` with a
+            them: the same thing with several seeds; a `Moments`, a `Reliability`, a `Landscape`, a `SensitivityMap`
+            of images; a `Subsampling`, `Dimension` with a
             curve over scales, `SimulatedBias` or `LawScore`, or a list of one of them, side by side; a `Measurement`,
             or the `Diagnostics` of one of its spectra.
         ax: matplotlib axes; `None` makes a figure. `Measurement` and `Diagnostics` make their own, a panel per part.
@@ -202,6 +205,22 @@ def _(first: Dimension, values: tuple, ax: Any, label: str | None, order: int | 
         words = called(value.name) if label is None else label
         recording.by_scale(ax, value, style.plain(words), style.series(place))
     return style.legend(ax)
+
+
+@_draw.register(Landscape)
+def _(first: Landscape, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    _need_one(values)
+    ax = style.axes(ax)
+    landscape.decisions(ax, first, style.plain("decisions on a plane" if label is None else label))
+    return ax
+
+
+@_draw.register(SensitivityMap)
+def _(first: SensitivityMap, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    _need_one(values)
+    ax = style.axes(ax)
+    landscape.sensitivities(ax, first, style.plain(first.layer if label is None else label))
+    return ax
 
 
 def _need_one(values: tuple) -> None:

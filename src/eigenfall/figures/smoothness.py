@@ -11,7 +11,15 @@ from eigenfall.types import Smoothness
 
 BINS = 10
 
-QUANTITIES = {"jacobian_norm": "Frobenius norm of the Jacobian ‖J‖"}
+QUANTITIES = {
+    "jacobian_norm": "Frobenius norm of the Jacobian ‖J‖",
+    "spectral_norm": "spectral norm of the Jacobian ‖J‖₂",
+    "local_lipschitz": "local Lipschitz constant, at least",
+    "log_volume": "log-volume ½ ln det JJᵀ",
+    "first_order_distance": "first-order distance",
+}
+
+UNITS = {"proportional": "layer unit per input unit", "logarithmic": "natural logarithm", "free": "input unit"}
 
 
 def _density(logs: numpy.ndarray, grid: numpy.ndarray) -> numpy.ndarray:
@@ -23,48 +31,54 @@ def _density(logs: numpy.ndarray, grid: numpy.ndarray) -> numpy.ndarray:
 def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relative: bool = False) -> None:
     """One row: density of the logarithms (filled: mean over seeds; lines: each seed), quartiles and median.
 
-    Heights are scaled row by row. Inputs where the value is zero or not finite have no logarithm: they are counted in
-    the row's name.
+    Heights are scaled row by row. Inputs where the value is zero or not finite have no logarithm, and those of another
+    rank than most do not compare: they are counted in the row's name. What is a logarithm itself has a linear axis.
 
     Args:
         ax: the axes.
         values: one per seed.
         label: name of the row.
         look: colour, and the row by its order.
-        relative: divide by the layer's scale.
+        relative: over the layer's scale.
     """
-    raw = [value.values.cpu().numpy() / (value.scale if relative else 1.0) for value in values]
-    logs = [numpy.log10(seed[(seed > 0) & numpy.isfinite(seed)]) for seed in raw]
+    linear = values[0].scaling == "logarithmic"
+    raw = [(value.relative if relative else value.values).cpu().numpy() for value in values]
+    usable = [value.comparable.cpu().numpy() & (linear | (seed > 0)) for value, seed in zip(values, raw)]
+    logs = [seed[use] if linear else numpy.log10(seed[use]) for seed, use in zip(raw, usable)]
     left_out = sum(len(seed) - len(kept) for seed, kept in zip(raw, logs))
-    name = f"{label}\n({left_out} zero left out)" if left_out else label
+    why = "zero" if all((seed[~use] == 0).all() for seed, use in zip(raw, usable)) else "incomparable"
+    name = f"{label}\n({left_out} {why} left out)" if left_out else label
     kept = [seed for seed in logs if len(seed)]
     rows = {**getattr(ax, "eigenfall_rows", {}), look.order: name}
     ax.eigenfall_rows = rows
-    ax.set_xscale("log")
+    if not linear:
+        ax.set_xscale("log")
     if kept:
         every = numpy.concatenate(kept)
         spread = max(float(numpy.ptp(every)), 0.05)
         grid = numpy.linspace(every.min() - 0.08 * spread, every.max() + 0.08 * spread, 200)
         densities = numpy.stack([_density(seed, grid) for seed in kept])
         top = densities.mean(0).max() / 0.72
-        base, across = look.order, 10**grid
+        base, across = look.order, grid if linear else 10**grid
         ax.fill_between(
             across, base, base - densities.mean(0) / top, color=look.colour, alpha=0.3, linewidth=0, gid="series"
         )
         for density in densities:
             ax.plot(across, base - density / top, color=look.colour, linewidth=0.9)
-        low, middle, high = (10 ** numpy.mean([numpy.quantile(seed, q) for seed in kept]) for q in (0.25, 0.5, 0.75))
+        quartiles = [numpy.mean([numpy.quantile(seed, q) for seed in kept]) for q in (0.25, 0.5, 0.75)]
+        low, middle, high = quartiles if linear else (10**quartile for quartile in quartiles)
         ax.plot([low, high], [base + 0.07] * 2, color=look.colour, linewidth=3, solid_capstyle="butt")
         ax.plot(
             middle, base + 0.07, marker=look.mark, color=look.colour, markeredgecolor=INK, markersize=6, linestyle=""
         )
-    log_ticks(ax)
+    if not linear:
+        log_ticks(ax)
     places = sorted(rows)
     ax.set_yticks(places, [rows[place] for place in places])
     ax.set_ylim(max(places) + 0.3, min(places) - 1.0)
     ax.tick_params(axis="y", length=0)
     quantity = QUANTITIES.get(values[0].quantity, values[0].quantity.replace("_", " "))
-    ax.set_xlabel(f"{quantity}, {'over the layer’s spread' if relative else 'layer unit per input unit'}")
+    ax.set_xlabel(f"{quantity}, {'over the layer’s spread' if relative else UNITS[values[0].scaling]}")
 
 
 def margin_correlation(values: Sequence[Smoothness], margins: Sequence[numpy.ndarray]) -> float:

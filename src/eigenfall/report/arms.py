@@ -160,7 +160,8 @@ def smoothness(arm: Arm, name: str, relative: bool = False) -> Estimate:
     found = [one.smoothness[name] for one in arm.measurements if name in one.smoothness]
     if not found:
         return Estimate(math.nan)
-    return across_seeds([median(one.values / (one.scale if relative else 1.0)) for one in found], 0.0)
+    lowest = -math.inf if any(one.scaling == "logarithmic" for one in found) else 0.0
+    return across_seeds([median(one.relative if relative else one.values) for one in found], lowest)
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:

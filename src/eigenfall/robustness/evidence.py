@@ -18,7 +18,8 @@ import torch
 from torch import nn
 
 from eigenfall.robustness.comparisons import comparing, recovered, worse
-from eigenfall.robustness.harness import attacking, only
+from eigenfall.robustness.curves import only
+from eigenfall.robustness.harness import attacking
 from eigenfall.robustness.preflight import derivative, preflight, surrogates
 from eigenfall.robustness.transfer import transferring
 from eigenfall.robustness.trials import Bundle, Trial

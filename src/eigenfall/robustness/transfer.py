@@ -92,6 +92,7 @@ def _made_on(surrogate: nn.Module, attack: Any, batch_size: int) -> Any:
     @dataclass(frozen=True)
     class Elsewhere:
         draws = getattr(attack, "draws", 1)
+        minimal = getattr(attack, "minimal", False)
 
         def __call__(
             self,
@@ -99,7 +100,7 @@ def _made_on(surrogate: nn.Module, attack: Any, batch_size: int) -> Any:
             inputs: Tensor,
             targets: Tensor,
             threat: Threat,
-            epsilon: Epsilon,
+            epsilon: Epsilon | None,
             generator: torch.Generator,
         ) -> Proposal:
             there = device_of(surrogate)

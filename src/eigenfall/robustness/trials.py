@@ -56,6 +56,11 @@ class Bundle(Protocol):
         ...
 
     @property
+    def again(self) -> tuple[str, ...]:
+        """Which of the headline's attacks the checks run again; empty: all."""
+        ...
+
+    @property
     def checks(self) -> tuple[Any, ...]:
         """What judges it."""
         ...
@@ -105,8 +110,8 @@ class Trial:
 
     @property
     def headline(self) -> dict[str, Any]:
-        """The headline's attacks by name."""
-        return {name: self.bundle.attacks[name] for name in self.bundle.headline}
+        """The headline's attacks that the checks run again, by name."""
+        return {name: self.bundle.attacks[name] for name in self.bundle.again or self.bundle.headline}
 
     def curve(
         self, what: str, attacks: Mapping[str, Any], epsilons: Sequence[float], **changed: Any

@@ -18,7 +18,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.layers import hidden_of, left_as_found
+from eigenfall.layers import left_as_found
+from eigenfall.smoothness._passes import Spread, chunks, need_finite
 from eigenfall.types import Smoothness
 
 EXACT_VALUES, AUTO_PROJECTIONS = 256, 32
@@ -71,23 +72,14 @@ class Frobenius:
             ValueError: if there are no inputs, the model has no such layer, the layer does not depend on the inputs,
                 or a norm is not finite.
         """
-        need(len(inputs) >= 1, expected="at least one input", got="none", remedy="Give some.")
+        squares, spread, count = [], Spread(), 0
         with left_as_found(model):
-            chunk = self.chunk_size or max(1, int(self.memory * 1e9 / bytes_per_input(model, inputs[:1], layer)))
-            squares, spread, count = [], _Spread(), 0
-            for some in inputs.split(chunk):
-                at = some.detach().clone().requires_grad_()
-                values = _values(model, at, layer)
-                spread.add(values.detach())
+            for at, values in chunks(model, inputs, layer, self.memory, self.chunk_size):
+                spread.add(values)
                 count = values.shape[1]
                 squares.append(_square(values, at, self._cotangents(values.detach(), generator)))
         norms = torch.cat(squares).sqrt()
-        need(
-            bool(torch.isfinite(norms).all()),
-            expected=f"a finite Jacobian of {layer!r}",
-            got=f"NaN or infinity at {int((~torch.isfinite(norms)).sum())} of {len(norms)} inputs",
-            remedy="Look for diverged weights, or inputs that are not finite.",
-        )
+        need_finite(norms, layer)
         projections = self.projections_for(count)
         method = "frobenius, exact" if projections is None else f"frobenius, {projections} projections"
         return Smoothness("jacobian_norm", layer, norms.cpu(), spread.root_mean_square, method=method)
@@ -125,24 +117,6 @@ def _draw(
     return normal * (math.sqrt(shape[1]) / normal.norm(dim=1, keepdim=True))
 
 
-def _values(model: nn.Module, inputs: Tensor, layer: str) -> Float[Tensor, "some values"]:
-    _, found = hidden_of(model, inputs, [layer])
-    values = found[layer]
-    need(
-        values.ndim >= 2 and len(values) == len(inputs),
-        expected=f"one row per input in layer {layer!r}",
-        got=f"shape {tuple(values.shape)} for {len(inputs)} inputs",
-        remedy="Name a layer whose output has one row per input.",
-    )
-    need(
-        values.requires_grad,
-        expected=f"values of {layer!r} that depend on the inputs by differentiable steps",
-        got="values without a gradient",
-        remedy="Name another layer, or take `detach` out of the model.",
-    )
-    return values.flatten(1)
-
-
 def _square(values: Tensor, inputs: Tensor, cotangents: Iterator[Tensor]) -> Float64[Tensor, " some"]:
     """Σ ‖Jᵀv‖² over the cotangents, for each input."""
     total = torch.zeros(len(inputs), dtype=torch.float64, device=inputs.device)
@@ -150,45 +124,3 @@ def _square(values: Tensor, inputs: Tensor, cotangents: Iterator[Tensor]) -> Flo
         (gradient,) = torch.autograd.grad(values, inputs, cotangent, retain_graph=True)
         total += gradient.flatten(1).double().square().sum(1)
     return total
-
-
-class _Spread:
-    """Root mean square of values about the mean of each over the inputs, added up over chunks."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean = self.squares = torch.zeros((), dtype=torch.float64)
-
-    def add(self, values: Float[Tensor, "some values"]) -> None:
-        """Add the values of some inputs."""
-        values = values.double()
-        mean = values.mean(0)
-        change, total = mean - self.mean, self.count + len(values)
-        self.squares = (
-            self.squares + (values - mean).square().sum(0) + change.square() * self.count * len(values) / total
-        )
-        self.mean, self.count = self.mean + change * len(values) / total, total
-
-    @property
-    def root_mean_square(self) -> float:
-        """The square root of the variance (divisor: the count), averaged over the values."""
-        return float((self.squares / self.count).mean().sqrt())
-
-
-def bytes_per_input(model: nn.Module, one: Float[Tensor, "one ..."], layer: str) -> int:
-    """What one input holds while it is pulled back: every module's output, the layer thrice, the input thrice."""
-    counted: list[int] = []
-
-    def count(module: nn.Module, arguments: object, output: object) -> None:
-        if isinstance(output, Tensor):
-            counted.append(output.numel() * output.element_size())
-
-    handles = [module.register_forward_hook(count) for module in model.modules()]
-    try:
-        with torch.no_grad():
-            _, found = hidden_of(model, one, [layer])
-    finally:
-        for handle in handles:
-            handle.remove()
-    own = found[layer].numel() * found[layer].element_size()
-    return sum(counted) + 3 * own + 3 * one.numel() * one.element_size()

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from eigenfall import eigenmoments, grams, momentfits
 from eigenfall.check import need
+from eigenfall.jackknife import jackknifed
 from eigenfall.linalg import Precision
 from eigenfall.population import Population, cross_products, population_of
 from eigenfall.stages import Working, consumed, kept_under, seeded, seeds, under
@@ -209,14 +210,7 @@ class MEME:
             effects.append(pieces[name][1:])
             yield Stage("MEME, pairings", number + 1, len(pairings), {name: pieces[name]})
         values, effect = torch.stack(found), torch.stack(effects)
-        mean, count = effect.mean(0), len(found)
-        covariance = mean.T @ mean
-        if count > 1:
-            # a stimulus's mean effect over few pairings also varies with its partners; and so does the mean itself
-            off = (effect - mean).flatten(0, 1)
-            among_pairings = (values - values.mean(0)).T @ (values - values.mean(0))
-            covariance = covariance + (among_pairings - off.T @ off) / (count * (count - 1))
-        return values.mean(0), _positive(covariance, mean.T @ mean)
+        return jackknifed(values, effect)
 
     def _bootstrapped(
         self, moments: Gram, generator: torch.Generator, pieces: dict[str, Tensor]
@@ -295,11 +289,6 @@ def _near(
     drawn = torch.randn(count, 2, generator=generator, dtype=torch.float64) * values.clamp_min(0).sqrt()
     laws = theta + drawn @ vectors.T
     return torch.stack([laws[:, 0], laws[:, 1].clamp(*ALPHAS)], 1)
-
-
-def _positive(covariance: Float64[Tensor, "orders orders"], instead: Float64[Tensor, "orders orders"]) -> Tensor:
-    """A corrected covariance, unless it gives a moment no variance; then the uncorrected one, which is larger."""
-    return covariance if bool((covariance.diagonal() > 0).all()) else instead
 
 
 PRESETS = {

@@ -4,6 +4,7 @@ Axes are named as in `docs/notation.md`. Ranks count from 1 and a window include
 inside a noun are never changed after it is made.
 """
 
+from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
 from eigenfall.types.diagnostics import Diagnostics, LawScore, LocalSlopes, Reliability, SimulatedBias, Subsampling
 from eigenfall.types.results import Measurement, Record, Row
@@ -14,10 +15,20 @@ from eigenfall.types.robustness import (
     LpBall,
     Proposal,
     RobustnessCurve,
-    Smoothness,
     Threat,
     Verdict,
     per_input,
+)
+from eigenfall.types.smoothness import (
+    ByDistance,
+    Distribution,
+    Landscape,
+    LandscapeSummary,
+    LipschitzBound,
+    OperatorNorm,
+    Plane,
+    SensitivityMap,
+    Smoothness,
 )
 from eigenfall.types.spectra import Dimension, Estimate, Gram, Moments, Spectrum, SpectrumFit
 from eigenfall.types.stages import Stage
@@ -25,8 +36,11 @@ from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, 
 
 __all__ = [
     "Bounds",
+    "ByDistance",
+    "CorruptionCurve",
     "Diagnostics",
     "Dimension",
+    "Distribution",
     "Epsilon",
     "Estimate",
     "Evidence",
@@ -34,12 +48,17 @@ __all__ = [
     "ForwardPass",
     "GaussianNoise",
     "Gram",
+    "Landscape",
+    "LandscapeSummary",
     "LawScore",
+    "LipschitzBound",
     "LocalSlopes",
     "LpBall",
     "Measurement",
     "Moments",
+    "OperatorNorm",
     "Penalty",
+    "Plane",
     "Progress",
     "Proposal",
     "Record",
@@ -48,6 +67,7 @@ __all__ = [
     "Responses",
     "RobustnessCurve",
     "Row",
+    "SensitivityMap",
     "SimulatedBias",
     "Smoothness",
     "Spectrum",

@@ -9,11 +9,15 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from eigenfall.types.diagnostics import Diagnostics, Reliability
-from eigenfall.types.robustness import RobustnessCurve, Smoothness, Verdict
+from eigenfall.types.robustness import RobustnessCurve, Verdict
+from eigenfall.types.smoothness import Smoothness
 from eigenfall.types.spectra import Dimension, Moments, Spectrum, SpectrumFit
 
 Row = Mapping[str, Any]
 """One number, as it goes to machines: `quantity`, `value`, `low`, `high`, `level`, and what it depends on."""
+
+SIGNS = {"jacobian_norm": "‖J‖", "spectral_norm": "‖J‖₂"}
+"""How a quantity is written where there is little room."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,7 +62,8 @@ class Measurement:
         lines += [f"  {layer}: {fit}" for layer, fit in self.fits.items()]
         for layer, smoothness in self.smoothness.items():
             middle = float(smoothness.values.median())
-            lines.append(f"  {layer}: median ‖J‖ {middle:.4g}, {len(smoothness.values)} inputs")
+            what = SIGNS.get(smoothness.quantity, smoothness.quantity.replace("_", " "))
+            lines.append(f"  {layer}: median {what} {middle:.4g}, {len(smoothness.values)} inputs")
         for entry in self.rows:
             if entry["quantity"] == "robust_accuracy" and entry["attack"] == "headline":
                 shown = "FAIL: see the checks" if entry.get("verdict") == "FAIL" else _percent(entry)

@@ -1,4 +1,4 @@
-"""Smoothness, threats, what attacks propose, and what was judged of it."""
+"""Threats, what attacks propose, and what was judged of it."""
 
 import math
 from collections.abc import Mapping
@@ -6,34 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from eigenfall.check import need
 from eigenfall.statistics import wilson
 from eigenfall.types.data import Bounds
 from eigenfall.types.spectra import Estimate
-
-
-@dataclass(frozen=True, eq=False)
-class Smoothness:
-    """One value per input of a measure of how fast a layer changes.
-
-    Attributes:
-        quantity: for instance "jacobian_norm".
-        layer: module path, or "outputs" for the logits.
-        values: `(inputs,)` float64, in layer units per input unit.
-        scale: root mean square of the layer's values about their mean over these inputs; values / scale do not
-            change when the layer is multiplied by a number.
-        method: the part that made it, in the grammar.
-    """
-
-    quantity: str
-    layer: str
-    values: Float64[Tensor, " inputs"]
-    scale: float = math.nan
-    method: str = ""
-
 
 Epsilon = float | Tensor
 
@@ -178,7 +157,8 @@ class Proposal:
     """What an attack proposes; the harness judges it.
 
     Attributes:
-        inputs: perturbed inputs, shaped as the inputs.
+        inputs: perturbed inputs, shaped as the inputs; of a minimal-norm attack the nearest that it found, or the
+            input itself.
         zero_gradients: for each input, whether a gradient of the loss was exactly zero at some step, `(inputs,)`.
         passes: forward and backward passes per input that the attack's budget allows.
         reach: how many radii the steps can cover, step size · steps / epsilon; infinite where it does not apply.
@@ -204,13 +184,17 @@ class RobustnessCurve:
         flip_probability: for repeated noise, the share of draws that were wrong, same axes; else `None`.
         zero_gradients: whether a gradient was exactly zero, `(attacks, epsilons, inputs)`.
         distances: smallest verified norm of a perturbation that broke the input, in the threat's norm, `(inputs,)`;
-            0 for a clean error, infinite if none did (right-censored at the largest epsilon).
+            0 for a clean error, infinite if none did (right-censored at the largest epsilon). One that only a
+            minimal-norm attack found may be larger than the largest epsilon. `None` for noise, which is no ball.
         distances_l2: the same in L2.
+        found_by: row of the attack that set each distance, `(inputs,)`; −1 for a clean error, or if none did.
         reach: smallest reach of each attack over the epsilons.
         passes: forward and backward passes per input that each attack's budget allows.
         seed: of the generator.
         batch_size: how the model's passes were split.
         block: how many inputs an attack was called on at once; draws depend on it.
+        input_size: how many values an input has; 0: not known.
+        scale: [0, 1] pixels per unit of the threat for each input, if that unit is not the pixel, `(inputs,)`.
     """
 
     threat: Any
@@ -222,16 +206,28 @@ class RobustnessCurve:
     zero_gradients: Bool[Tensor, "attacks epsilons inputs"] | None = None
     distances: Float64[Tensor, " inputs"] | None = None
     distances_l2: Float64[Tensor, " inputs"] | None = None
+    found_by: Int64[Tensor, " inputs"] | None = None
     reach: Mapping[str, float] = field(default_factory=dict)
     passes: Mapping[str, int] = field(default_factory=dict)
     seed: int = 0
     batch_size: int = 0
     block: int = 0
+    input_size: int = 0
+    scale: Float[Tensor, " inputs"] | None = None
 
     def worst(self, monotone: bool = True) -> Bool[Tensor, "epsilons inputs"]:
-        """Broken by any attack; monotone: an input broken at a smaller epsilon stays broken above."""
+        """Broken by any attack; monotone: also at every epsilon that a verified perturbation does not exceed.
+
+        An input broken at a smaller epsilon then stays broken above, and "distance ≤ ε" and "broken at ε" agree.
+        """
         any_attack = self.broken.any(0)
-        return any_attack.int().cummax(0).values.bool() if monotone else any_attack
+        if not monotone:
+            return any_attack
+        held = any_attack.int().cummax(0).values.bool()
+        if self.distances is None:
+            return held
+        radii = torch.tensor(self.epsilons, dtype=torch.float64, device=self.distances.device)
+        return held | (self.distances <= radii[:, None])
 
     def accuracy(self, monotone: bool = True) -> tuple[Estimate, ...]:
         """Worst-case accuracy at each epsilon, Wilson 95 % interval over inputs."""

@@ -1,0 +1,1 @@
+"""Parts of kind corruptions: a file is a part."""

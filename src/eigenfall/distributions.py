@@ -1,0 +1,173 @@
+"""Smoothness over many inputs: quantiles, and how it depends on the distance from the decision boundary.
+
+Inputs are independent, so that they are resampled with replacement: the interval of a number holds the middle 95 % of
+its values over resamples. Spectra must never be resampled so (`eigenfall.intervals`).
+
+Source: Efron 1979, Ann. Statist. 7, doi:10.1214/aos/1176344552.
+"""
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float64
+from scipy import stats
+from torch import Tensor
+
+from eigenfall.check import need
+from eigenfall.types import ByDistance, Distribution, Estimate, Smoothness
+
+AT_ONCE = 2**22
+"""How many resampled values are held at once: 32 MB."""
+
+Statistic = Callable[[Float64[Tensor, "draws inputs"]], Float64[Tensor, " draws"]]
+
+
+def bootstrapped(
+    values: Float64[Tensor, " inputs"],
+    statistic: Statistic,
+    generator: torch.Generator,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Estimate:
+    """A number computed from independent values, with its percentile interval over resamples.
+
+    Args:
+        values: one per input.
+        statistic: from `(draws, inputs)`, resamples as rows, to a number for each.
+        generator: of the resamples.
+        draws: how many resamples.
+        level: nominal coverage.
+
+    Returns:
+        The estimate; without interval for fewer than two values.
+
+    Raises:
+        ValueError: if there are no values, or fewer than ten draws.
+    """
+    need(len(values) >= 1, expected="at least one value", got="none", remedy="Measure more inputs.")
+    need(draws >= 10, expected="ten draws or more", got=f"{draws}", remedy="Use draws=1000, which is the default.")
+    whole = float(statistic(values[None])[0])
+    if len(values) < 2:
+        return Estimate(whole, level=level)
+    found, count = [], max(1, AT_ONCE // len(values))
+    for first in range(0, draws, count):
+        shape = (min(count, draws - first), len(values))
+        picked = torch.randint(len(values), shape, generator=generator, device=generator.device).to(values.device)
+        found.append(statistic(values[picked]))
+    ends = torch.quantile(torch.cat(found).double(), torch.tensor([0.5 - level / 2, 0.5 + level / 2]).double())
+    low, high = ends.tolist()
+    return Estimate(whole, low, high, level, "images")
+
+
+def distribution(
+    smoothness: Smoothness,
+    generator: torch.Generator,
+    relative: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> Distribution:
+    """Median, quartiles and 95th percentile over inputs, each with its bootstrap interval.
+
+    Args:
+        smoothness: a value per input; those not finite, or of another rank than most, are left out and counted.
+        generator: of the resamples.
+        relative: of the values over the layer's own scale.
+        draws: how many resamples.
+        level: nominal coverage.
+
+    Raises:
+        ValueError: if no value is left, or for fewer than ten draws.
+    """
+    kept = smoothness.comparable
+    need(
+        bool(kept.any()),
+        expected=f"a finite {smoothness.quantity} at some input",
+        got=f"none at {len(kept)} inputs",
+        remedy="Look for a dead layer.",
+    )
+    values = (smoothness.relative if relative else smoothness.values)[kept].cpu()
+
+    def at(share: float) -> Estimate:
+        return bootstrapped(values, lambda drawn: drawn.quantile(share, dim=1), generator, draws, level)
+
+    return Distribution(
+        quantity=smoothness.quantity,
+        layer=smoothness.layer,
+        median=at(0.5),
+        lower_quartile=at(0.25),
+        upper_quartile=at(0.75),
+        percentile_95=at(0.95),
+        inputs=len(kept),
+        left_out=int((~kept).sum()),
+        rank=None if smoothness.ranks is None else int(smoothness.ranks[kept][0]),
+        relative=relative,
+    )
+
+
+def by_distance(
+    smoothness: Smoothness,
+    distances: Smoothness,
+    generator: torch.Generator,
+    bins: int = 10,
+    relative: bool = False,
+    draws: int = 1000,
+    level: float = 0.95,
+) -> ByDistance:
+    """Values in bins of equal count by distance from the decision boundary, and Spearman's rank correlation.
+
+    Args:
+        smoothness: a value per input.
+        distances: of the same inputs, such as `signed_distances`; critical distances may be put into a `Smoothness`.
+        generator: of the resamples.
+        bins: how many bins.
+        relative: of the values over the layer's own scale.
+        draws: how many resamples.
+        level: nominal coverage.
+
+    Raises:
+        ValueError: if inputs differ in number, or fewer than two are left for each bin.
+    """
+    need(
+        len(smoothness.values) == len(distances.values),
+        expected="a distance for each value",
+        got=f"{len(distances.values)} distances and {len(smoothness.values)} values",
+        remedy="Measure both on the same inputs.",
+    )
+    kept = smoothness.comparable & distances.comparable
+    values = (smoothness.relative if relative else smoothness.values)[kept].cpu()
+    where = distances.values[kept].cpu()
+    need(
+        bins >= 1 and len(values) >= 2 * bins,
+        expected=f"two inputs or more for each of {bins} bins",
+        got=f"{len(values)}",
+        remedy="Take fewer bins, or more inputs.",
+    )
+    middles, medians, counts = [], [], []
+    for chosen in where.argsort(stable=True).tensor_split(bins):
+        middles.append(float(where[chosen].quantile(0.5)))
+        medians.append(bootstrapped(values[chosen], lambda drawn: drawn.quantile(0.5, dim=1), generator, draws, level))
+        counts.append(len(chosen))
+    places = torch.arange(len(values), dtype=torch.float64)
+
+    def rank_correlation(drawn: Tensor) -> Tensor:
+        return _spearman(values[drawn.long()], where[drawn.long()])
+
+    return ByDistance(
+        quantity=f"relative_{smoothness.quantity}" if relative else smoothness.quantity,
+        layer=smoothness.layer,
+        distances=tuple(middles),
+        medians=tuple(medians),
+        counts=tuple(counts),
+        correlation=bootstrapped(places, rank_correlation, generator, draws, level),
+        left_out=int((~kept).sum()),
+    )
+
+
+def _spearman(
+    first: Float64[Tensor, "draws inputs"], second: Float64[Tensor, "draws inputs"]
+) -> Float64[Tensor, " draws"]:
+    """Pearson's correlation of ranks, ties at their mean rank, row by row; 0 where one side is constant."""
+    ranks = [stats.rankdata(side.numpy(), axis=1) for side in (first, second)]
+    centred = [torch.from_numpy(side - side.mean(1, keepdims=True)) for side in ranks]
+    lengths = centred[0].norm(dim=1) * centred[1].norm(dim=1)
+    return torch.where(lengths > 0, (centred[0] * centred[1]).sum(1) / lengths.clamp_min(1e-300), 0.0)
