@@ -88,9 +88,10 @@ class SignUnits(nn.Module):
 
 
 def winners(values, share=0.08):
-    """The largest 8 % of the units, the others zero."""
-    least = values.topk(math.ceil(share * values.shape[1]), dim=1).values[:, -1:]
-    return values * (values >= least)
+    """The largest 8 % of a layer's units, of all its maps together; the others zero."""
+    units = values.flatten(1)
+    least = units.topk(math.ceil(share * units.shape[1]), dim=1).values[:, -1]
+    return values * (values >= least.reshape(-1, *[1] * (values.ndim - 1)))
 
 
 def median(images):
@@ -123,6 +124,15 @@ def convolutional(of):
     for channels in of.channels:
         modules += [nn.Conv2d(maps, channels, 3), nn.BatchNorm2d(channels), nn.ReLU(), nn.MaxPool2d(2)]
         maps, side = channels, (side - 2) // 2
+    return nn.Sequential(*modules, nn.Flatten(), nn.Linear(maps * side**2, 10))
+
+
+def strided(of, activation=nn.ReLU):
+    """Two convolutions of stride 2 without pooling, whose maps keep every unit for the activation to choose from."""
+    modules, maps, side = [nn.Unflatten(1, (1, of.side, of.side))], 1, of.side
+    for channels in (16, 32):
+        modules += [nn.Conv2d(maps, channels, 3, stride=2, padding=side < 10), activation()]
+        maps, side = channels, ((side + 1) // 2 if side < 10 else (side - 1) // 2)
     return nn.Sequential(*modules, nn.Flatten(), nn.Linear(maps * side**2, 10))
 
 
@@ -245,6 +255,15 @@ def _tanh_twin(name, seed):
     return twin(name, seed, nn.Tanh)
 
 
+def _strided(name, seed, activation=nn.ReLU):
+    of = data(name)
+    return trained(lambda: strided(of, activation), of, seed, epochs=max(2, of.epochs // 2))
+
+
+def winning(name, seed):
+    return _strided(name, seed, lambda: Function(winners))
+
+
 ANIMALS = {
     "logits × 100": Animal(topped(lambda z: 100 * z), warns="j g"),
     "logits × 1000": Animal(topped(lambda z: 1000 * z), warns="j g"),
@@ -258,7 +277,7 @@ ANIMALS = {
     "median filter, gradient cut": Animal(defended(before=median), "p4 a e f g"),
     "sign units": Animal(defended(SignUnits), "p4 a e f g"),
     "outputs rounded to .5": Animal(topped(lambda z: (2 * z).round() / 2), "p4 a e f g"),
-    "8 % winners take all": Animal(defended(lambda: Function(winners)), "c e f"),
+    "8 % winners take all, CNN": Animal(winning, "c e f", twin=_strided),
     "batch statistics": Animal(defended(after_first=normalised), "p2"),
     "plain": Animal(twin, twin=None),
     "BatchNorm CNN": Animal(batch_norm, twin=None),
