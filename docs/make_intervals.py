@@ -15,6 +15,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from itertools import takewhile
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,13 @@ def done(cell: tuple[float, float, float]) -> dict[int, dict]:
     return found
 
 
+def counted(cell: tuple[float, float, float]) -> list[dict]:
+    """Data sets of a cell up to the first that lacks a method: what is left out depends on nothing that was found."""
+    have = done(cell)
+    whole = takewhile(lambda number: all(name in have.get(number, {}) for name in METHODS), range(len(have)))
+    return [have[number] for number in whole]
+
+
 def missing(cell: tuple[float, float, float], sets: int) -> list[tuple[int, list[str]]]:
     """Data sets of a cell, and the methods that each lacks."""
     have = done(cell)
@@ -132,7 +140,7 @@ def study(sets: int, workers: int) -> None:
 def summary(cell: tuple[float, float, float], name: str) -> dict[str, float | int | str]:
     """Bias, scatter and coverage of one method in one cell."""
     alpha, noise, alignment = cell
-    tried = [entry[name] for entry in done(cell).values() if name in entry]
+    tried = [entry[name] for entry in counted(cell)]
     found = torch.tensor([one for one in tried if one is not None], dtype=torch.float64)
     with_interval = found[~found[:, 1].isnan()]
     covered = float(((with_interval[:, 1] <= alpha) & (alpha <= with_interval[:, 2])).double().mean())
@@ -175,7 +183,7 @@ def _cell(row: dict) -> str:
 
 def draw() -> None:
     """Write the table from what is finished."""
-    rows = [summary(cell, name) for cell in CELLS for name in METHODS if done(cell)]
+    rows = [summary(cell, name) for cell in CELLS for name in METHODS if counted(cell)]
     KEPT.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
     before, _, rest = PAGE.read_text().partition(START)
     PAGE.write_text(f"{before}{START}\n\n{table(rows)}\n\n{END}{rest.partition(END)[2]}")
