@@ -39,7 +39,16 @@ def verdicts(name, animal, seed, bundle, count):
     return {check: verdict.verdict for check, verdict in found.items()}, evidence, clean
 
 
-@pytest.mark.parametrize("animal", TRIPS)
+LONGER = ("input rounded to 8 levels", "median filter, gradient cut", "tanh", "linear")
+"""What takes a third of a minute, and shows what the others show as well."""
+
+
+def each(names):
+    """Parameters of a test, the longer ones marked slow."""
+    return [pytest.param(name, marks=pytest.mark.slow) if name in LONGER else name for name in names]
+
+
+@pytest.mark.parametrize("animal", each(TRIPS))
 def test_small_broken_defences_trip(animal):
     found, _, clean = verdicts("digits", animal, 0, SMALL, 200)
     fails, warns = TRIPS[animal]
@@ -48,7 +57,7 @@ def test_small_broken_defences_trip(animal):
     assert {found[check] for check in warns.split()} <= {"WARN"}
 
 
-@pytest.mark.parametrize("animal", ["plain", "tanh", "linear"])
+@pytest.mark.parametrize("animal", each(["plain", "tanh", "linear"]))
 def test_small_honest_models_fail_nothing(animal):
     found, _, clean = verdicts("digits", animal, 0, STRONG, 200)
     assert clean > 0.85
