@@ -95,6 +95,15 @@ def test_counts_are_judged_by_rule_r(name, count, images, verdict):
     assert (found.verdict, found.value) == (verdict, count / images)
 
 
+def test_a_model_that_draws_is_not_accused_of_leaking():
+    found = on(BatchIndependence(), batch_difference=0.3, pass_difference=0.3)
+    assert (found.verdict, found.finding) == (
+        "NOT RUN",
+        "Not run: two passes over the same batch differ as well (p1).",
+    )
+    assert on(BatchIndependence(), batch_difference=0.3, pass_difference=1e-5).verdict == "FAIL"
+
+
 def test_findings_of_counts_say_how_many_and_where():
     found = on(Converged(), converged=4.0, images=256.0, converged_epsilon=0.1)
     assert found.finding == "4 of 256 inputs survive the headline but fall to more steps and starts at ε = 0.1."

@@ -185,7 +185,7 @@ class Straight(nn.Module):
 
 
 def share(model, threat=LINF):
-    found, notes = derivative(model.eval(), nets.held_out(64), threat, seed=0)
+    found, notes = derivative(model.eval(), nets.held_out(64), threat, batch_size=40, seed=0)
     return found.get("derivative", notes.get("derivative"))
 
 

@@ -3,6 +3,7 @@
 Source: `docs/robustness.md` §5, p2.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -28,6 +29,10 @@ class BatchIndependence:
         limit = f"difference ≤ {self.largest:g} of the largest logit"
         if value is None:
             return Verdict(self.letter, self.title, "NOT RUN", threshold=limit, finding="Nothing was measured.")
+        drawn = evidence.measured.get("pass_difference", 0.0)
+        if drawn > self.largest and not math.isinf(value):
+            finding = "Not run: two passes over the same batch differ as well (p1)."
+            return Verdict(self.letter, self.title, "NOT RUN", value, limit, finding)
         if value <= self.largest:
             return Verdict(self.letter, self.title, "PASS", value, limit, "Inputs alone and in a batch agree.")
         finding = f"An input alone and in a batch differ by {value:.2g} of the largest logit: freeze batch statistics."

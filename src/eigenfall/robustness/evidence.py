@@ -175,7 +175,7 @@ def _before(
     notes: dict[str, Any] = {"surrogates": surrogates(model)}
     if measured["pass_difference"] > 1e-5:
         return measured, notes | {"derivative": "the model draws at random"}
-    found, said = derivative(model, examples, threat, seed)
+    found, said = derivative(model, examples, threat, batch_size, seed)
     return measured | found, notes | said
 
 

@@ -76,7 +76,13 @@ def surrogates(model: nn.Module) -> tuple[str, ...]:
 
 
 def derivative(
-    model: nn.Module, examples: Split, threat: Threat, seed: int, directions: int = 4, images: int = 64
+    model: nn.Module,
+    examples: Split,
+    threat: Threat,
+    batch_size: int,
+    seed: int,
+    directions: int = 4,
+    images: int = 64,
 ) -> tuple[dict[str, float], dict[str, Any]]:
     """Share of inputs at which autograd's gradient of the margin is its derivative, in float64 (p6).
 
@@ -101,15 +107,16 @@ def derivative(
             targets = examples.targets[:images].long().to(device)
             jitter = (torch.rand(inputs.shape, generator=source, dtype=torch.float64).to(inputs) - 0.5) * 1e-3 * reach
             at = inputs.clamp(low + 1e-3 * reach, high - 1e-3 * reach) + jitter
-            gradient, outputs, _ = ascent(twin, at, targets, "margin")
+            batched = Batched(twin, batch_size)
+            gradient, outputs, _ = ascent(batched, at, targets, "margin")
             if outputs.dtype != torch.float64:
                 return {}, {"derivative": f"in float64 the model answers in {outputs.dtype}"}
             slopes, near, far = [], [], []
             for _ in range(directions):
                 signs = _signs(at, source)
                 slopes.append(-(gradient * signs).flatten(1).sum(1))
-                near.append(_quotient(twin, at, targets, signs, hop))
-                far.append(_quotient(twin, at, targets, signs, 2 * hop))
+                near.append(_quotient(batched, at, targets, signs, hop))
+                far.append(_quotient(batched, at, targets, signs, 2 * hop))
     except (RuntimeError, TypeError) as reason:
         return {}, {"derivative": f"the model does not run in float64: {reason}"}
     slope, one, two = (torch.stack(values).norm(dim=0) for values in (slopes, near, far))
