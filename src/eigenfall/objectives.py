@@ -2,7 +2,7 @@
 
     margin   −m,  m = z_y − max_{j≠y} z_j
     dlr      −(z_y − max_{j≠y} z_j) / (z_π1 − z_π3),  C ≥ 3 classes
-    ce_std   cross-entropy of τz/s, s the detached standard deviation of the input's logits, τ = 3
+    ce_std   cross-entropy of τz/s, s the detached standard deviation of the input's logits, τ = 3,  C ≥ 3 classes
     ce       raw cross-entropy: a diagnostic only, since large logits underflow its gradient
 
 towards a goal class t, one per input:
@@ -55,6 +55,21 @@ def margin(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " ba
     return own - outputs.scatter(1, targets[:, None], -math.inf).amax(1)
 
 
+def surely_broken(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
+    """Whether inputs are wrong by more than rounding, −100 u · max|z|, u the rounding unit; with a NaN they are, too.
+
+    Another pass, in a batch of another size, then finds them wrong as well. In half precision u is so large that any
+    wrong input counts.
+    """
+    rounding = 100 * torch.finfo(outputs.dtype).eps if outputs.dtype in (torch.float32, torch.float64) else 0.0
+    return ~(margin(outputs, targets) > -rounding * outputs.abs().amax(1))
+
+
+def rows(values: Tensor, like: Tensor) -> Tensor:
+    """One value per input, shaped to broadcast over the inputs' own axes."""
+    return values.reshape(-1, *[1] * (like.ndim - 1))
+
+
 def losses(
     outputs: Float[Tensor, "batch classes"],
     targets: Shaped[Tensor, " batch"],
@@ -63,9 +78,10 @@ def losses(
 ) -> Float[Tensor, " batch"]:
     """Loss of each input, away from its class or, given goals, from its class towards its goal.
 
-    With fewer than three classes, four for goals, `dlr` is the margin.
+    With fewer than three classes, four for goals, `dlr` is the margin. So is `ce_std` with two: two logits less their
+    mean are always ±s, so that its value would never change.
     """
-    if loss in ("ce", "ce_std"):
+    if loss == "ce" or (loss == "ce_std" and outputs.shape[1] > 2):
         if loss == "ce_std":
             spread = outputs.detach().std(1, correction=0, keepdim=True)
             outputs = TEMPERATURE * outputs / torch.where(spread > 0, spread, torch.ones_like(spread))

@@ -59,8 +59,7 @@ def convolution_norm(
 
     Raises:
         ValueError: if weights are not finite, the size is too small for the kernel, the tolerance is not positive, or
-        the
-            iteration does not converge.
+            the iteration does not converge.
     """
     need(tolerance > 0, expected="a tolerance above 0", got=f"{tolerance}", remedy="Use 1e-6, which is the default.")
     kernel = _finite(layer.weight)

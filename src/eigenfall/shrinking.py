@@ -1,33 +1,21 @@
 """Perturbed inputs that are wrong beyond doubt, the nearest of them kept, and each drawn towards its input.
 
-A perturbed input counts as wrong once its margin is below −100 u · max|z|, u the rounding unit of the logits: fresh
-predictions in batches of another size then find it wrong, too.
+What is beyond doubt `objectives.surely_broken` says: fresh predictions in batches of another size find it wrong, too.
 """
 
 import torch
-from jaxtyping import Bool, Float, Float64, Shaped
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.objectives import margin
+from eigenfall.objectives import rows, surely_broken
 from eigenfall.types import Epsilon, Threat
-
-
-def beyond_doubt(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-    """Whether each row of logits is wrong by more than their rounding; a NaN among them is wrong."""
-    rounding = 100 * torch.finfo(outputs.dtype).eps if outputs.dtype in (torch.float32, torch.float64) else 0.0
-    return ~(margin(outputs, targets) > -rounding * outputs.abs().amax(1))
 
 
 def wrong(model: nn.Module, inputs: Tensor, targets: Tensor) -> Bool[Tensor, " batch"]:
     """Whether the model is wrong beyond doubt about each input."""
     with torch.no_grad():
-        return beyond_doubt(model(inputs), targets)
-
-
-def rows(values: Tensor, like: Tensor) -> Tensor:
-    """One value per input, shaped to broadcast over the inputs' own axes."""
-    return values.reshape(-1, *[1] * (like.ndim - 1))
+        return surely_broken(model(inputs), targets)
 
 
 class Nearest:

@@ -18,8 +18,9 @@ from eigenfall.attacks.fmn import FMN
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
 from eigenfall.layers import left_as_found
+from eigenfall.objectives import surely_broken
 from eigenfall.robustness import attacking, only, robustness
-from eigenfall.shrinking import Nearest, beyond_doubt, farthest, first_order
+from eigenfall.shrinking import Nearest, farthest, first_order
 from eigenfall.types import GaussianNoise, LpBall, Proposal, Split
 
 LINF, L2 = LpBall("Linf"), LpBall("L2")
@@ -277,9 +278,9 @@ def test_what_is_nearer_stays():
 def test_wrong_beyond_doubt():
     targets = torch.tensor([0, 0, 0, 0])
     outputs = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0 + 1e-4, 0.0], [2.0, 1.0, 0.0], [math.nan, 1.0, 0.0]])
-    assert beyond_doubt(outputs, targets).tolist() == [False, True, False, True]  # a tie is within rounding
-    assert beyond_doubt(1e6 * outputs, targets).tolist() == [False, True, False, True]
-    assert beyond_doubt(outputs.half(), targets).tolist() == [True, True, False, True]
+    assert surely_broken(outputs, targets).tolist() == [False, True, False, True]  # a tie is within rounding
+    assert surely_broken(1e6 * outputs, targets).tolist() == [False, True, False, True]
+    assert surely_broken(outputs.half(), targets).tolist() == [True, True, False, True]
 
 
 def test_farthest_and_first_order():

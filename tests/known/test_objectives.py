@@ -15,7 +15,7 @@ LOSSES = ("margin", "dlr", "ce_std", "ce")
 def by_hand(z, y, loss):
     others = [value for place, value in enumerate(z) if place != y]
     distance = z[y] - max(others)
-    if loss == "margin" or (loss == "dlr" and len(z) < 3):
+    if loss == "margin" or (loss in ("dlr", "ce_std") and len(z) < 3):
         return -distance
     if loss == "dlr":
         top = sorted(z, reverse=True)
@@ -38,7 +38,7 @@ def test_losses_are_their_formulas(loss, classes):
 
 
 def towards(z, y, goal, loss):
-    if loss == "margin" or (loss == "dlr" and len(z) < 4):
+    if loss == "margin" or (loss == "dlr" and len(z) < 4) or (loss == "ce_std" and len(z) == 2):
         return z[goal] - z[y]
     if loss == "dlr":
         top = sorted(z, reverse=True)
@@ -55,7 +55,7 @@ def test_losses_towards_a_goal_are_their_formulas(loss, classes):
     goals = (targets + torch.randint(1, classes, (20,), generator=generator)) % classes
     expected = [towards(*one, loss) for one in zip(outputs.tolist(), targets.tolist(), goals.tolist())]
     assert losses(outputs, targets, loss, goals).tolist() == pytest.approx(expected, rel=1e-12)
-    if classes == 2 and loss in ("margin", "dlr"):  # the only goal there is
+    if classes == 2 and loss in ("margin", "dlr", "ce_std"):  # the only goal there is
         assert torch.equal(losses(outputs, targets, loss, goals), losses(outputs, targets, loss))
 
 
@@ -84,6 +84,13 @@ def test_scale_free_losses_do_not_see_powers_of_two(loss, factor, goals):
     outputs = torch.randn(50, 6, generator=torch.Generator().manual_seed(1))
     targets = torch.arange(50) % 6
     assert torch.equal(losses(outputs * factor, targets, loss, goals), losses(outputs, targets, loss, goals))
+
+
+def test_of_two_classes_every_scale_free_loss_grows_as_the_margin_falls():
+    """Two logits less their mean, over their spread, are ±1 whatever they are: that cross-entropy stood still."""
+    outputs = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.5, 0.0], [0.1, 0.0], [0.0, 0.2]])
+    for loss in ("margin", "dlr", "ce_std"):
+        assert bool((losses(outputs, torch.zeros(5, dtype=torch.long), loss).diff() > 0).all())
 
 
 def test_equal_logits_give_finite_losses_and_gradients():

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from eigenfall.attacks._iterates import Found, improves, of, rows, surely_broken
-from eigenfall.objectives import is_zero, steepest
+from eigenfall.attacks._iterates import Found, improves, of
+from eigenfall.objectives import is_zero, rows, steepest, surely_broken
 from eigenfall.types import Epsilon, Threat, per_input
 
 MOMENTUM = 0.75

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from eigenfall.layers import left_as_found
-from eigenfall.objectives import TEMPERATURE
+from eigenfall.objectives import TEMPERATURE, rows
 from eigenfall.types import Epsilon, Threat
 
 
@@ -94,7 +94,7 @@ def without_rounding(threat: Threat, moved: Tensor, inputs: Tensor, epsilon: flo
     if not rounded.any():
         return moved
     inside = threat.project(moved, inputs, epsilon * (1 - 1e-7))
-    return torch.where(rounded.reshape(-1, *[1] * (moved.ndim - 1)), inside, moved)
+    return torch.where(rows(rounded, moved), inside, moved)
 
 
 def by_epsilon(epsilon: Epsilon, count: int) -> list[tuple[float, Tensor]]:

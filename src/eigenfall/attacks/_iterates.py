@@ -3,14 +3,11 @@
 from typing import TypeVar
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from eigenfall.objectives import margin, steepest
+from eigenfall.objectives import margin, rows, steepest
 from eigenfall.types import Epsilon, Threat, per_input
-
-ROUNDING = 1e-6
-"""An input leaves once its margin is below −ROUNDING · max|z|: then a pass in another batch finds it broken, too."""
 
 Held = TypeVar("Held")
 
@@ -61,11 +58,6 @@ def better(
     return torch.where(rows(improved, at), at, best), torch.where(improved, value, highest), wrong | broken
 
 
-def surely_broken(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-    """Whether an input is broken beyond rounding; with a NaN among its logits it is, too."""
-    return ~(margin(outputs, targets) > -ROUNDING * outputs.abs().amax(1))
-
-
 def somewhere(
     gradient: Float[Tensor, "batch ..."],
     flat: Bool[Tensor, " batch"],
@@ -77,11 +69,6 @@ def somewhere(
     drawn = torch.Generator(gradient.device).manual_seed(seed)
     random = torch.randn(whole, generator=drawn, device=gradient.device)[places].to(gradient)
     return torch.where(rows(flat, gradient), random, gradient)
-
-
-def rows(mask: Tensor, like: Tensor) -> Tensor:
-    """One entry per input, shaped to broadcast over the inputs' own axes."""
-    return mask.reshape(-1, *[1] * (like.ndim - 1))
 
 
 def of(value: Held, chosen: Tensor) -> Held:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from eigenfall.attacks._iterates import rows
+from eigenfall.objectives import rows
 from eigenfall.types import Epsilon, Threat, per_input
 
 Pictures = Float[Tensor, "batch channels height width"]

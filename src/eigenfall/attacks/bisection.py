@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from eigenfall.attacks.pgd import PGD
 from eigenfall.check import need
-from eigenfall.objectives import ascent, is_zero, need_ball
-from eigenfall.shrinking import Nearest, farthest, first_order, need_no_epsilon, rows, wrong
+from eigenfall.objectives import ascent, is_zero, need_ball, rows
+from eigenfall.shrinking import Nearest, farthest, first_order, need_no_epsilon, wrong
 from eigenfall.types import Epsilon, Proposal, Threat
 
 

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from eigenfall.attacks.deepfool import DeepFool
 from eigenfall.check import need
-from eigenfall.objectives import ascent, is_zero, need_ball, steepest
-from eigenfall.shrinking import Nearest, beyond_doubt, farthest, first_order, need_no_epsilon, rows, wrong
+from eigenfall.objectives import ascent, is_zero, need_ball, rows, steepest, surely_broken
+from eigenfall.shrinking import Nearest, farthest, first_order, need_no_epsilon, wrong
 from eigenfall.types import Epsilon, Proposal, Threat
 
 
@@ -101,7 +101,7 @@ class FMN:
             change = self.last_change + fall * (self.first_change - self.last_change)
             length = self.last_step + fall * (self.first_step - self.last_step)
             gradient, outputs, value = ascent(model, at, targets, "margin")
-            is_wrong = beyond_doubt(outputs, targets)
+            is_wrong = surely_broken(outputs, targets)
             nearest.offer(at, is_wrong)
             flat = is_zero(gradient)
             zero = zero | flat

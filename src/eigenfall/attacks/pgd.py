@@ -21,9 +21,9 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from eigenfall.attacks._iterates import Found, better, of, rows, somewhere, surely_broken, uniform
+from eigenfall.attacks._iterates import Found, better, of, somewhere, uniform
 from eigenfall.check import need
-from eigenfall.objectives import Loss, ascent, is_zero, losses, need_ball, steepest
+from eigenfall.objectives import Loss, ascent, is_zero, losses, need_ball, rows, steepest, surely_broken
 from eigenfall.types import Epsilon, Proposal, Threat, per_input
 
 

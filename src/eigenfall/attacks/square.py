@@ -28,10 +28,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from eigenfall.attacks._iterates import of, rows, surely_broken
+from eigenfall.attacks._iterates import of
 from eigenfall.attacks._squares import painted, shifted, stripes, tiles
 from eigenfall.check import need
-from eigenfall.objectives import margin, need_ball
+from eigenfall.objectives import margin, need_ball, rows, surely_broken
 from eigenfall.types import Epsilon, Proposal, Threat
 
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)

@@ -52,8 +52,7 @@ def chunks(
         chunk_size: how many inputs go through together, instead of what follows from `memory`.
         beside: bytes that the measure holds for each input beside the passes.
         graphs: how many passes it holds at once: that of the values, and what is pulled back through it, or the
-        values of
-            the next chunk before these are let go.
+            values of the next chunk before these are let go.
     """
     need(len(inputs) >= 1, expected="at least one input", got="none", remedy="Give some.")
     if chunk_size is None:

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
+from eigenfall.check import need
+
 BLOCK = 64
 """How many rows of a Jacobian wait before they are folded into its triangular factor."""
 
@@ -77,6 +79,16 @@ def _folded(factor: Tensor | None, held: list[Tensor]) -> Float64[Tensor, "some 
 def bytes_of_rows(values: int, inputs: int) -> int:
     """What the rows of one input's Jacobian hold, thrice: as they come, as they are decomposed, and its work space."""
     return 3 * 8 * inputs * min(values, inputs + BLOCK)
+
+
+def need_iteration(exact_values: int, tolerance: float, steps: int) -> None:
+    """Refuse settings of an iteration that could never end, or never begin."""
+    need(
+        exact_values >= 0 and tolerance > 0 and steps >= 1,
+        expected="exact_values of 0 or more, a tolerance above 0 and at least one step",
+        got=f"exact_values={exact_values}, tolerance={tolerance}, steps={steps}",
+        remedy="Use tolerance=1e-4 and steps=200, which are the defaults.",
+    )
 
 
 def leading(

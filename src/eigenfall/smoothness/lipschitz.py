@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from eigenfall.check import need
 from eigenfall.layers import left_as_found
 from eigenfall.smoothness._passes import Spread, chunks, need_finite, need_room, values_of
-from eigenfall.smoothness._singular import bytes_of_rows, drawn, leading
+from eigenfall.smoothness._singular import bytes_of_rows, drawn, leading, need_iteration
 from eigenfall.types import Smoothness
 
 
@@ -60,12 +60,7 @@ class Lipschitz:
             got=f"radius={self.radius}, segments={self.segments}, points={self.points}",
             remedy="Use radius=0.1, segments=4 and points=4, which are the defaults.",
         )
-        need(
-            self.exact_values >= 0 and self.tolerance > 0 and self.steps >= 1,
-            expected="exact_values of 0 or more, a tolerance above 0 and at least one step",
-            got=f"exact_values={self.exact_values}, tolerance={self.tolerance}, steps={self.steps}",
-            remedy="Use tolerance=1e-4 and steps=200, which are the defaults.",
-        )
+        need_iteration(self.exact_values, self.tolerance, self.steps)
         need_room(self.memory, self.chunk_size)
 
     def __call__(

@@ -28,7 +28,7 @@ class Smoothness:
         scaling: what multiplying the layer by k does to a value: "proportional" multiplies it by k, "logarithmic" adds
             `ranks` · ln k, "free" leaves it.
         ranks: of what each value counts, `(inputs,)`, where it is not the same for all; only values of one rank
-        compare.
+            compare.
         residuals: of an iteration, `(inputs,)`, as a share of the squared value; `None`: exact.
     """
 
