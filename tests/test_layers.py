@@ -36,7 +36,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("coverage", "pipeline", "presets", "rivals", "subsampling"),
     ("beside",),
     ("exponents",),
-    ("measurement", "comparison"),
+    ("measurement", "comparison", "settings"),
     ("runs",),
     # 4, 5, 6, 7
     ("sweep",),

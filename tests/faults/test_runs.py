@@ -17,7 +17,8 @@ from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
 from eigenfall.recordings.powerlaw import PowerLaw
-from eigenfall.runs import Run, execute, execute_all
+from eigenfall.runs import execute, execute_all
+from eigenfall.settings import Run
 from eigenfall.spectra.cvpca import CvPCA
 from eigenfall.training import Training
 

@@ -21,7 +21,8 @@ from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.packing import opened, seal
 from eigenfall.plans import Plan
 from eigenfall.robustness import robustness
-from eigenfall.runs import Run, _overfitted, execute_all, training_settings
+from eigenfall.runs import _overfitted, execute_all
+from eigenfall.settings import Run, training_settings
 from eigenfall.training import Diverged, Training, train
 from eigenfall.types import LpBall, Proposal, Split
 

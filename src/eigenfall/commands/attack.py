@@ -19,7 +19,8 @@ from eigenfall.records import load
 from eigenfall.report.page import write
 from eigenfall.robustness import attacking, only
 from eigenfall.rows import of_clean, of_curve, with_context
-from eigenfall.runs import Run, built
+from eigenfall.runs import built
+from eigenfall.settings import Run
 from eigenfall.types import GaussianNoise, LpBall, Split
 
 

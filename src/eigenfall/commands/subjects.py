@@ -8,7 +8,7 @@ from eigenfall import matfiles, parts, records
 from eigenfall.architectures.imported import Imported
 from eigenfall.check import need
 from eigenfall.hdf5files import holds
-from eigenfall.runs import Run
+from eigenfall.settings import Run
 from eigenfall.signatures import contents
 from eigenfall.suite2pfolder import is_suite2p
 

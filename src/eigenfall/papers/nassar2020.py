@@ -21,7 +21,7 @@ from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import PRESETS as SPECTRAL
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
-from eigenfall.runs import Run
+from eigenfall.settings import Run
 from eigenfall.training import Training
 from eigenfall.types import Row
 

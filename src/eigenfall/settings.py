@@ -1,0 +1,116 @@
+"""One run as a value: everything that says what it does, as plain values for its hash, and what it owes to whom."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from torch import nn
+
+from eigenfall import parts
+from eigenfall.architectures.imported import Imported
+from eigenfall.atomic import sha256
+from eigenfall.packing import sha256_of
+from eigenfall.plans import Plan
+from eigenfall.presets import PRESETS
+from eigenfall.training import Training
+from eigenfall.types import Measurement
+
+
+@dataclass(frozen=True)
+class Run:
+    """Everything about one `train` or `measure`.
+
+    Attributes:
+        verb: "train": fit weights, then measure; "measure": measure what is there.
+        arm: the name under which runs that differ by seed only stand together.
+        seed: of weights, batches and penalties.
+        data: a data set; `None` with a recording.
+        architecture: what builds the model; `None` with a recording.
+        recording: a file of responses, instead of data and architecture.
+        penalties: parts of kind penalties.
+        training: how weights are fitted.
+        plan: what is measured.
+        stimuli: the split whose inputs the spectra are over: "train" has the most rows.
+        device: "auto", "cpu", "cuda" or "mps".
+    """
+
+    verb: Literal["train", "measure"] = "train"
+    arm: str = "plain"
+    seed: int = 0
+    data: Any = None
+    architecture: Any = None
+    recording: Any = None
+    penalties: tuple[Any, ...] = ()
+    training: Training = field(default_factory=Training)
+    plan: Plan = field(default_factory=Plan)
+    stimuli: Literal["train", "test"] = "train"
+    device: str = "cpu"
+
+
+def name_of(run: Run) -> str:
+    """Arm and seed, as progress shows them."""
+    return f"{run.arm} seed {run.seed}"
+
+
+def plan_settings(plan: Plan) -> dict[str, Any]:
+    """A plan as plain values, parts in the grammar."""
+    plain = asdict(replace(plan, spectra=(), fits=(), dimensions=(), smoothness=None))
+    del plain["cluster"]  # where second moments are found
+    several = {name: getattr(plan, name) for name in ("spectra", "fits", "dimensions")}
+    spelt = {name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()}
+    return plain | spelt | {"smoothness": parts.spell(plan.smoothness)}
+
+
+def training_settings(training: Training) -> dict[str, Any]:
+    """How weights are fitted as plain values. Bounds are the data's; adversarial settings only if there are any."""
+    plain, adversarial = asdict(replace(training, adversarial=None)), training.adversarial
+    del plain["adversarial"]
+    if adversarial is None:
+        return plain
+    told = {"attack": parts.spell(adversarial.attack), "epsilon": adversarial.epsilon, "norm": adversarial.norm}
+    return plain | {"adversarial": told}
+
+
+def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[str, Any]:
+    """A run as plain values, every field explicit, with the digest of its inputs' contents: what its hash is of.
+
+    A model that does not follow from the settings, since it is measured as it is or made elsewhere, is an input: its
+    modules and weights count. What its own Python code does with them cannot be seen.
+    """
+    found: dict[str, Any] = {"verb": run.verb, "arm": run.arm, "seed": run.seed, "inputs": digest}
+    if run.recording is not None:
+        return found | {"recording": parts.spell(run.recording), "measurement": plan_settings(run.plan)}
+    found |= {"data": parts.spell(run.data), "architecture": parts.spell(run.architecture)}
+    if run.verb == "train":
+        found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
+        found["training"] = training_settings(run.training)
+    if model is not None and (run.verb == "measure" or isinstance(run.architecture, Imported)):
+        found["model"] = sha256(f"{model} {sha256_of(model.state_dict())}".encode())
+    return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
+
+
+def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
+    """Every part that a run used, for its bibliography."""
+    plan = run.plan
+    attacks = PRESETS[plan.preset].attacks.values() if measurement.curves else ()
+    smoothness = (plan.smoothness,) if measurement.smoothness else ()
+    estimators = {one.estimator for one in (*measurement.spectra.values(), *measurement.moments.values())}
+    beside = [
+        fit for found in measurement.diagnostics.values() for fit in (*found.fits, *(law.fit for law in found.laws))
+    ]
+    fits = {fit.method for fit in (*measurement.fits.values(), *beside)}
+    dimensions = [found.method for found in measurement.dimensions.values()]
+    some = (
+        *(run.data, run.architecture, run.recording, *run.penalties, *plan.spectra, *plan.fits, *smoothness, *attacks),
+        run.training.adversarial,
+        *_ours("spectra", estimators),
+        *_ours("fits", fits),
+        *_ours("dimensions", dimensions),
+    )
+    return tuple(part for part in some if part is not None)
+
+
+def _ours(kind: str, texts: Iterable[str]) -> list[Any]:
+    """Parts that a measurement names; somebody else's stand in the plan."""
+    known = parts.names(kind)
+    return [parts.read(kind, text) for text in sorted(texts) if text.partition(":")[0].partition("@")[0] in known]
