@@ -27,22 +27,17 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from eigenfall import eigenmoments, grams, momentfits
+from eigenfall import eigenmoments, grams
 from eigenfall.check import need
 from eigenfall.jackknife import jackknifed
 from eigenfall.linalg import Precision
-from eigenfall.population import Population, cross_products, population_of
+from eigenfall.spectra._lawweights import Weighing
 from eigenfall.stages import Working, consumed, kept_under, seeded, seeds, under
 from eigenfall.subsets import of_stimuli
 from eigenfall.types import Gram, Moments, Responses, Stage
 
-MODEL_STIMULI = 500
-MODEL_PAIRINGS = 2
 AT_ONCE = 10
-ALPHAS = 0.05, momentfits.STEEPEST / 2
-WIDENED, WIDEST = 2.0, 0.3
-"""Exponents of the laws whose recordings make the weights; over how many standard deviations of the first fit they are
-spread, and how far at most."""
+"""Bootstrap samples that are made together."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +104,8 @@ class MEME:
         if self.weights == "bootstrap":
             weighting = yield from self._bootstrapped(moments, seeded(resampling), pieces)
         else:
-            weighting = yield from self._simulated(moments, values, covariance, seeded(resampling), pieces)
+            weighing = Weighing(self.moments, self.roles == "both", self.resamples)
+            weighting = yield from weighing(moments, values, covariance, seeded(resampling), pieces)
         return Moments(
             values=values,
             covariance=covariance,
@@ -227,68 +223,6 @@ class MEME:
             done = min((number + 1) * AT_ONCE, self.resamples)
             yield Stage("MEME, bootstraps", done, self.resamples, {name: pieces[name]})
         return torch.cov(torch.cat(draws).T)
-
-    def _simulated(
-        self,
-        moments: Gram,
-        values: Float64[Tensor, " orders"],
-        covariance: Float64[Tensor, "orders orders"],
-        generator: torch.Generator,
-        pieces: dict[str, Tensor],
-    ) -> Working[Float64[Tensor, "orders orders"]]:
-        """Covariance of the moments of simulated recordings about their own laws, scaled to the number of stimuli.
-
-        The law of each recording is drawn around a first fit, more widely than that fit is uncertain: otherwise
-        combinations of moments that hardly vary for one law would bind the fit to it, and weights that follow the
-        errors of these very moments would make intervals too short. Two rounds, the second around the first's fit.
-        """
-        root = torch.diag(covariance.diagonal().rsqrt())
-        stimuli = min(moments.stimuli, MODEL_STIMULI)
-        weighting = covariance
-        for number, (count, seed) in enumerate(zip((self.resamples // 2, self.resamples), seeds(generator, 2))):
-            theta = momentfits.fitted(values[None], root, moments.units).theta[0]
-            theta[1] = theta[1].clamp(*ALPHAS)
-            spread = momentfits.spread(theta, root, covariance, moments.units)
-            spread = spread * (WIDEST**2 / spread[1, 1]).clamp(max=WIDENED**2)
-            population = population_of(moments, "power", _parameters(theta))
-            quieter = replace(population, noise_scale=population.noise_scale * 2 / moments.repeats)
-            draws = []
-            for batch, own in enumerate(seeds(seeded(seed), -(-count // AT_ONCE))):
-                name, size = f"model {number} {batch}", min(AT_ONCE, count - batch * AT_ONCE)
-                if name not in pieces:
-                    laws = _near(theta, spread, size, seeded(own))
-                    pieces[name] = self._about_laws(laws, quieter, stimuli, seeded(own + 1))
-                draws.append(pieces[name])
-                done = number * (self.resamples // 2) + min((batch + 1) * AT_ONCE, count)
-                yield Stage("MEME, weights", done, self.resamples // 2 + self.resamples, {name: pieces[name]})
-            weighting = torch.cov(torch.cat(draws).T)
-            root = momentfits.inverse_root(weighting)
-        return weighting * (stimuli / moments.stimuli)
-
-    def _about_laws(
-        self, laws: Float64[Tensor, "draws 2"], population: Population, stimuli: int, generator: torch.Generator
-    ) -> Float64[Tensor, "draws orders"]:
-        """Moments of a recording of each law, less those of the law."""
-        found = []
-        for theta in laws:
-            across = cross_products(replace(population, parameters=_parameters(theta)), stimuli, generator)
-            products = eigenmoments.paired(across, eigenmoments.orders(stimuli, MODEL_PAIRINGS, generator))
-            found.append(eigenmoments.moments(products, population.units, self.moments, self.roles == "both").mean(0))
-        return torch.stack(found) - momentfits.law_moments(laws, None, population.units, self.moments)[0]
-
-
-def _parameters(theta: Float64[Tensor, "2"]) -> dict[str, float]:
-    return {"scale": float(theta[0].exp()), "alpha": float(theta[1])}
-
-
-def _near(
-    theta: Float64[Tensor, "2"], spread: Float64[Tensor, "2 2"], count: int, generator: torch.Generator
-) -> Float64[Tensor, "draws 2"]:
-    """Normal draws around a fit, exponents held between those that are tried."""
-    values, vectors = torch.linalg.eigh(spread)
-    drawn = torch.randn(count, 2, generator=generator, dtype=torch.float64) * values.clamp_min(0).sqrt()
-    laws = theta + drawn @ vectors.T
-    return torch.stack([laws[:, 0], laws[:, 1].clamp(*ALPHAS)], 1)
 
 
 PRESETS = {
