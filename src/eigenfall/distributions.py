@@ -14,10 +14,8 @@ from scipy import stats
 from torch import Tensor
 
 from eigenfall.check import need
+from eigenfall.statistics import FEWEST_ROWS, bootstrap
 from eigenfall.types import ByDistance, Distribution, Estimate, Smoothness
-
-AT_ONCE = 2**22
-"""How many resampled values are held at once: 32 MB."""
 
 Statistic = Callable[[Float64[Tensor, "draws inputs"]], Float64[Tensor, " draws"]]
 
@@ -39,7 +37,7 @@ def bootstrapped(
         level: nominal coverage.
 
     Returns:
-        The estimate; without interval for fewer than two values.
+        The estimate; without interval for fewer than ten values, of which a bootstrap's is too narrow.
 
     Raises:
         ValueError: if there are no values, or fewer than ten draws.
@@ -47,15 +45,10 @@ def bootstrapped(
     need(len(values) >= 1, expected="at least one value", got="none", remedy="Measure more inputs.")
     need(draws >= 10, expected="ten draws or more", got=f"{draws}", remedy="Use draws=1000, which is the default.")
     whole = float(statistic(values[None])[0])
-    if len(values) < 2:
+    if len(values) < FEWEST_ROWS:
         return Estimate(whole, level=level)
-    found, count = [], max(1, AT_ONCE // len(values))
-    for first in range(0, draws, count):
-        shape = (min(count, draws - first), len(values))
-        picked = torch.randint(len(values), shape, generator=generator, device=generator.device).to(values.device)
-        found.append(statistic(values[picked]))
-    ends = torch.quantile(torch.cat(found).double(), torch.tensor([0.5 - level / 2, 0.5 + level / 2]).double())
-    low, high = ends.tolist()
+    values = values.cpu()
+    low, high = bootstrap(len(values), lambda drawn: statistic(values[drawn]), generator, draws, level)
     return Estimate(whole, low, high, level, "images")
 
 

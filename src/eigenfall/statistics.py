@@ -10,6 +10,11 @@ from torch import Tensor
 
 from eigenfall.check import need
 
+FEWEST_ROWS = 10
+"""Rows of which a bootstrap's interval is wide enough."""
+AT_ONCE = 2**22
+"""Rows that a bootstrap draws at once: 32 MB of indices."""
+
 
 def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float, float, float]:
     """Proportion with Wilson's score interval.
@@ -186,13 +191,17 @@ def bootstrap(
     Source: Efron & Tibshirani 1993, An Introduction to the Bootstrap, chapter 13.
     """
     need(
-        rows >= 10,
-        expected="at least 10 rows for a bootstrap",
+        rows >= FEWEST_ROWS,
+        expected=f"at least {FEWEST_ROWS} rows for a bootstrap",
         got=f"{rows}",
         remedy="Over few seeds use Student's interval, which is as wide as it must be.",
     )
-    drawn = torch.randint(rows, (draws, rows), generator=generator, device=generator.device)
-    found = statistic(drawn.cpu()).double().sort().values
+    found, count = [], max(1, AT_ONCE // rows)
+    for first in range(0, draws, count):
+        shape = (min(count, draws - first), rows)
+        drawn = torch.randint(rows, shape, generator=generator, device=generator.device)
+        found.append(statistic(drawn.cpu()).double())
+    found = torch.cat(found).sort().values
     tail = (1 - level) / 2
     return float(found[math.floor(tail * (draws - 1))]), float(found[math.ceil((1 - tail) * (draws - 1))])
 

@@ -177,13 +177,19 @@ def test_planes_that_are_none_are_refused():
 # ------------------------------------------------------------------------------ numbers
 
 
+def rings(images, twice=()):
+    """Rings of growing radius, each around a base image of its own; those named twice have two planes."""
+    bases = [base for base in range(images) for _ in range(1 + (base in twice))]
+    radii = [0.2 + 0.05 * place for place in range(len(bases))]
+    return [landscape(Ring(radius), flat(base=base), 1.0, side=21, bounds=None) for base, radius in zip(bases, radii)]
+
+
 def test_a_summary_is_the_mean_over_planes_with_intervals_over_images():
-    shapes = [landscape(Ring(radius), flat(base=base), 1.0, side=21, bounds=None)
-              for base, radius in ((0, 0.2), (0, 0.3), (1, 0.5), (2, 0.7))]  # fmt: skip
+    shapes = rings(12, twice=(0,))
     found = summary(shapes, seeded(0))
-    assert (found.planes, found.images, found.kind, found.left_out) == (4, 3, "random", 0)
-    assert found.boundary_per_area.value == pytest.approx(sum(one.boundary / 4 for one in shapes) / 4)
-    assert found.base_share.value == pytest.approx(sum(one.base_share for one in shapes) / 4)
+    assert (found.planes, found.images, found.kind, found.left_out) == (13, 12, "random", 0)
+    assert found.boundary_per_area.value == pytest.approx(sum(one.boundary / 4 for one in shapes) / 13)
+    assert found.base_share.value == pytest.approx(sum(one.base_share for one in shapes) / 13)
     assert found.regions.value == 2
     assert (found.regions.low, found.regions.high) == (2, 2)
     assert found.base_share.low < found.base_share.value < found.base_share.high
@@ -191,10 +197,15 @@ def test_a_summary_is_the_mean_over_planes_with_intervals_over_images():
 
 
 def test_planes_of_one_image_are_no_more_certain_than_the_image():
-    shapes = [landscape(Ring(radius), flat(base=base), 1.0, side=21, bounds=None)
-              for base, radius in enumerate((0.2, 0.4, 0.6))]  # fmt: skip
+    shapes = rings(12)
     once, often = summary(shapes, seeded(0)).base_share, summary(shapes * 20, seeded(0)).base_share
     assert (often.value, often.low, often.high) == pytest.approx((once.value, once.low, once.high))
+
+
+def test_few_images_give_no_interval():
+    found = summary(rings(3), seeded(0)).base_share
+    assert math.isfinite(found.value)
+    assert math.isnan(found.low)
 
 
 def test_what_cannot_be_summed_up_or_drawn_is_refused():
