@@ -234,3 +234,25 @@ def hidden_of(model: nn.Module, inputs: Tensor, layers: Sequence[str]) -> tuple[
                 remedy="Name a layer that the model calls.",
             )
     return outputs, {layer: found[layer] for layer in layers}
+
+
+def values_of(model: nn.Module, inputs: Tensor, layer: str) -> Float[Tensor, "inputs values"]:
+    """A layer's values as rows, one per input; refuses a layer that has none."""
+    values = hidden_of(model, inputs, [layer])[1][layer]
+    need(
+        values.ndim >= 2 and len(values) == len(inputs),
+        expected=f"one row per input in layer {layer!r}",
+        got=f"shape {tuple(values.shape)} for {len(inputs)} inputs",
+        remedy="Name a layer whose output has one row per input.",
+    )
+    return values.flatten(1)
+
+
+def need_gradient(values: Tensor, layer: str) -> None:
+    """Refuse values of a layer that no gradient leads back from."""
+    need(
+        values.requires_grad,
+        expected=f"values of {layer!r} that depend on the inputs by differentiable steps",
+        got="values without a gradient",
+        remedy="Name another layer, or take `detach` out of the model.",
+    )

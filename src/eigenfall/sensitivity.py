@@ -19,7 +19,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.layers import hidden_of, left_as_found
+from eigenfall.layers import left_as_found, need_gradient, values_of
 from eigenfall.linalg import symmetric_eigh
 from eigenfall.types import SensitivityMap
 
@@ -60,7 +60,7 @@ def sensitivity(
     )
     with left_as_found(model):
         with torch.no_grad():
-            rows = torch.cat([_values(model, some, layer) for some in inputs.split(chunk_size)]).double()
+            rows = torch.cat([values_of(model, some, layer) for some in inputs.split(chunk_size)]).double()
         centred = rows - rows.mean(0)
         most = min(count - 1, rows.shape[1])
         need(
@@ -79,13 +79,8 @@ def sensitivity(
         maps = torch.empty(len(ranks), *inputs.shape, dtype=inputs.dtype)
         for first in range(0, count, chunk_size):
             at = inputs[first : first + chunk_size].detach().clone().requires_grad_()
-            values = _values(model, at, layer)
-            need(
-                values.requires_grad,
-                expected=f"values of {layer!r} that depend on the inputs by differentiable steps",
-                got="values without a gradient",
-                remedy="Name another layer, or take `detach` out of the model.",
-            )
+            values = values_of(model, at, layer)
+            need_gradient(values, layer)
             for number in range(len(ranks)):
                 towards = scores[first : first + len(at), number, None] * vectors[:, number]
                 (gradient,) = torch.autograd.grad(values, at, (2 / (count - 1) * towards).to(values), retain_graph=True)
@@ -103,17 +98,6 @@ def sensitivity(
         images=inputs.detach().cpu(),
         notices=(told,) if close else (),
     )
-
-
-def _values(model: nn.Module, inputs: Tensor, layer: str) -> Float[Tensor, "some units"]:
-    values = hidden_of(model, inputs, [layer])[1][layer]
-    need(
-        values.ndim >= 2 and len(values) == len(inputs),
-        expected=f"one row per input in layer {layer!r}",
-        got=f"shape {tuple(values.shape)} for {len(inputs)} inputs",
-        remedy="Name a layer whose output has one row per input.",
-    )
-    return values.flatten(1)
 
 
 def _decomposed(

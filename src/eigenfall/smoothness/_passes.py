@@ -8,7 +8,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.layers import hidden_of
+from eigenfall.layers import hidden_of, need_gradient, values_of
 
 
 class Probed(NamedTuple):
@@ -60,26 +60,9 @@ def chunks(
         chunk_size = max(1, int(memory * 1e9 / (graphs * found.held + beside(found))))
     for some in inputs.split(chunk_size):
         at = some.detach().clone().requires_grad_()
-        yield at, values_of(model, at, layer)
-
-
-def values_of(model: nn.Module, inputs: Tensor, layer: str) -> Float[Tensor, "some values"]:
-    """A layer's values as rows, one per input, with the graph to the inputs."""
-    _, found = hidden_of(model, inputs, [layer])
-    values = found[layer]
-    need(
-        values.ndim >= 2 and len(values) == len(inputs),
-        expected=f"one row per input in layer {layer!r}",
-        got=f"shape {tuple(values.shape)} for {len(inputs)} inputs",
-        remedy="Name a layer whose output has one row per input.",
-    )
-    need(
-        values.requires_grad,
-        expected=f"values of {layer!r} that depend on the inputs by differentiable steps",
-        got="values without a gradient",
-        remedy="Name another layer, or take `detach` out of the model.",
-    )
-    return values.flatten(1)
+        values = values_of(model, at, layer)
+        need_gradient(values, layer)
+        yield at, values
 
 
 def need_finite(values: Float64[Tensor, " inputs"], layer: str) -> None:

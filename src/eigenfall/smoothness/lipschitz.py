@@ -17,8 +17,8 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.layers import left_as_found
-from eigenfall.smoothness._passes import Spread, chunks, need_finite, need_room, values_of
+from eigenfall.layers import left_as_found, values_of
+from eigenfall.smoothness._passes import Spread, chunks, need_finite, need_room
 from eigenfall.smoothness._singular import bytes_of_rows, drawn, leading, need_iteration
 from eigenfall.types import Smoothness
 
