@@ -131,7 +131,7 @@ def strided(of, activation=nn.ReLU):
     """Two convolutions of stride 2 without pooling, whose maps keep every unit for the activation to choose from."""
     modules, maps, side = [nn.Unflatten(1, (1, of.side, of.side))], 1, of.side
     for channels in (16, 32):
-        modules += [nn.Conv2d(maps, channels, 3, stride=2, padding=side < 10), activation()]
+        modules += [nn.Conv2d(maps, channels, 3, stride=2, padding=int(side < 10)), activation()]
         maps, side = channels, ((side + 1) // 2 if side < 10 else (side - 1) // 2)
     return nn.Sequential(*modules, nn.Flatten(), nn.Linear(maps * side**2, 10))
 
