@@ -265,3 +265,12 @@ def test_smoothness_stands_against_the_margin_where_the_records_hold_it(text):
         replace(record, measurement=replace(record.measurement, margins=None)) for record in pagerecords.records()
     ]
     assert "against margin" not in page.html(without, "A title", "eigenfall report runs")
+
+
+def test_attacks_alone_are_asked_about_alone():
+    record = pagerecords.records()[0]
+    alone = replace(record.measurement, spectra={}, fits={}, smoothness={})
+    text = page.html([replace(record, measurement=alone)], "t", "c")
+    assert "How robust is the network?" in text
+    assert "eigenvalues of the code" not in text
+    assert "<p>Not measured.</p>" in text

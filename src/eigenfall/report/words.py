@@ -31,11 +31,13 @@ def _common(found: Sequence[Arm], setting: str) -> str:
 
 def question(found: Sequence[Arm]) -> str:
     """What was asked."""
-    asked = "How fast do the eigenvalues of the code fall"
     curves = any(arm.curves("headline") for arm in found)
     smooth = any(one.smoothness for arm in found for one in arm.measurements)
+    asked = "How fast do the eigenvalues of the code fall"
     asked += f"{', how smooth is it' if smooth and curves else ' and how smooth is it' if smooth else ''}"
     asked += f"{', and how robust does that leave the network' if curves else ''}?"
+    if curves and not smooth and not any(one.spectra for arm in found for one in arm.measurements):
+        asked = "How robust is the network?"
     data, architecture = _common(found, "data"), _common(found, "architecture")
     data = data if data.startswith("file:") else data.partition(":")[0]
     seeds = {len(arm.records) for arm in found}
