@@ -77,6 +77,7 @@ def measuring(
     unit: str = "pixel",
     name: str = "model",
     scale: Tensor | None = None,
+    twin: nn.Module | None = None,
 ) -> Progressing:
     """Spectra over the stimuli; smoothness, accuracy and robustness over the examples, piece by piece.
 
@@ -89,6 +90,7 @@ def measuring(
         unit: of the inputs.
         name: of the model.
         scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
+        twin: an undefended model of the same inputs and classes (`robustness.gathering`).
     """
     layers = chosen_layers(model, plan)
     responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
@@ -100,6 +102,8 @@ def measuring(
     if examples is not None:
         here = Split(examples.inputs.to(device_of(model)), examples.targets.to(device_of(model)))
         _need_classes(model, here)
+        if twin is not None:
+            _need_classes(twin, here)
         some = here.inputs[: plan.smoothness_inputs]
         for number, layer in enumerate((OUTPUTS, *layers) if len(some) else ()):
             yield Stage(f"smoothness of {layer}", number, len(layers) + 1)
@@ -118,6 +122,7 @@ def measuring(
             plan.noise,
             seed=plan.seed,
             batch_size=plan.batch_size,
+            twin=twin,
         )
         if scale is not None:
             own = scale[: len(attacked)].cpu()
@@ -147,7 +152,7 @@ def measuring(
 def _need_classes(model: nn.Module, examples: Split) -> None:
     """Refuse targets that the model has no logit for, and outputs that are not one row of logits per input."""
     with left_as_found(model), torch.no_grad():
-        outputs = model(examples.inputs[:2])
+        outputs = model(examples.inputs[:2].to(device_of(model)))
     need(
         isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == len(examples.inputs[:2]),
         expected="outputs as (batch, classes)",
@@ -220,6 +225,7 @@ def measure(
     bounds: Bounds | None = (0.0, 1.0),
     unit: str = "pixel",
     name: str = "",
+    twin: nn.Module | None = None,
 ) -> Measurement:
     """Everything about one representation or one model.
 
@@ -234,6 +240,8 @@ def measure(
         bounds: lowest and highest value of an input; `None`: no bounds.
         unit: what one unit of an input is.
         name: what the result is called.
+        twin: for a model that is defended in some way: one of the same inputs and classes that is not. Checks of
+            gradient masking see more with it (`strong` and `standard` attack from it).
 
     Returns:
         A value with spectra, fits, smoothness, curves, verdicts, and every number as tidy rows; it prints well.
@@ -246,10 +254,10 @@ def measure(
         plan = replace(plan, layers=tuple(layers))
     if not isinstance(subject, nn.Module):
         need(
-            inputs is None and targets is None,
+            inputs is None and targets is None and twin is None,
             expected="a model with inputs, or responses alone",
-            got=f"{type(subject).__name__} with inputs",
-            remedy="Give a torch.nn.Module first, or leave the inputs out.",
+            got=f"{type(subject).__name__} with {'a twin' if inputs is None and targets is None else 'inputs'}",
+            remedy="Give a torch.nn.Module first, or the responses alone.",
         )
         responses = subject if isinstance(subject, Responses) else responses_of(subject, name or "responses")
         return consumed(measuring_responses(responses, plan))
@@ -262,4 +270,4 @@ def measure(
     wanted = [count for count in (plan.smoothness_inputs, plan.attacked_inputs) if count is not None]
     count = None if plan.attacked_inputs is None or targets is not None else max(wanted)
     examples = _first(inputs, targets, count)
-    return consumed(measuring(subject, inputs, examples, plan, bounds, unit, name or type(subject).__name__))
+    return consumed(measuring(subject, inputs, examples, plan, bounds, unit, name or type(subject).__name__, twin=twin))
