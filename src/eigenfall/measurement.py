@@ -22,7 +22,7 @@ from eigenfall.layers import OUTPUTS, device_of, hidden_names, layer_names, left
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged
-from eigenfall.rows import of_clean, of_curve, of_gap, of_smoothness, of_spectrum, of_verdicts
+from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_smoothness, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split, Stage
@@ -136,6 +136,7 @@ def measuring(
                 rows += of_curve(curve_name, evidence.curves[curve_name], verdict)
         rows += of_verdicts(verdicts)
         rows += of_gap(evidence.curves, "autoattack")
+        rows += of_randomised(evidence.measured, norm=plan.norm, unit=unit)
     return Measurement(
         name=name,
         spectra=found["spectra"],
