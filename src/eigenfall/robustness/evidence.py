@@ -22,6 +22,7 @@ from eigenfall.robustness.curves import only
 from eigenfall.robustness.harness import attacking
 from eigenfall.robustness.preflight import derivative, preflight, surrogates
 from eigenfall.robustness.randomised import averaging
+from eigenfall.robustness.sound import need_finite_weights
 from eigenfall.robustness.transfer import transferring
 from eigenfall.robustness.trials import Bundle, Trial
 from eigenfall.stages import consumed
@@ -127,6 +128,9 @@ def gathering(
         images: how many inputs, the first ones, the checks' own attacks run on.
         twin: an undefended model of the same inputs and classes: comparisons run at its halving epsilon, too, and
             check f attacks from it.
+
+    Raises:
+        ValueError: for a weight that is not finite, and what `robustness` refuses.
     """
 
     def run(
@@ -142,6 +146,7 @@ def gathering(
             return attacking(model, attacks, examples, threat, epsilons, source, batch_size, block)
         return transferring(model, surrogate, attacks, examples, threat, epsilons, source, batch_size, block)
 
+    need_finite_weights(model)
     some = Split(examples.inputs[:images], examples.targets[:images])
     measured: dict[str, float] = {}
     notes: dict[str, Any] = {}
