@@ -28,7 +28,7 @@ from eigenfall.corruptions.pixelate import Pixelate
 from eigenfall.corruptions.saturate import Saturate
 from eigenfall.corruptions.shotnoise import ShotNoise
 from eigenfall.corruptions.zoomblur import ZoomBlur
-from eigenfall.robustness.corruption import corruption_curve, mean_corruption_error, of_corruptions
+from eigenfall.robustness import corruption_curve, mean_corruption_error, of_corruptions
 from eigenfall.statistics import wilson
 from eigenfall.types import CorruptionCurve, Split
 

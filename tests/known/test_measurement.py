@@ -155,7 +155,7 @@ def test_the_model_is_left_as_it_was(model, digits):
 
 
 def test_projections_can_be_chosen(model, digits):
-    plan = Plan(**{**PLAN.__dict__, "smoothness": Frobenius(projections=8), "preset": "none"})
+    plan = Plan(**{**PLAN.__dict__, "smoothness": (Frobenius(projections=8),), "preset": "none"})
     found = measure(model, digits.test.inputs, digits.test.targets, plan=plan)
     assert len(found.smoothness["outputs"].values) == 30
 
