@@ -70,15 +70,16 @@ def need_surroundings(plan: Plan, inputs: Float[Tensor, "inputs ..."] | None) ->
         corruptions_for(plan, inputs)
 
 
-def corruptions_for(plan: Plan, inputs: Float[Tensor, "inputs ..."]) -> Mapping[str, Any]:
-    """A plan's corruptions by name, each tried on one input; of all, those that take it.
+def corruptions_for(plan: Plan, inputs: Float[Tensor, "inputs ..."]) -> tuple[Mapping[str, Any], list[str]]:
+    """A plan's corruptions by name, each tried on one input; of all, those that take it, and what others said.
 
     Raises:
         ValueError: if one that was named does not take these inputs, or none does.
     """
     named = plan.corruptions is not None
     found = plan.corruptions or tuple(parts.read("corruptions", name) for name in parts.names("corruptions"))
-    taken, refused = {}, []
+    taken: dict[str, Any] = {}
+    refused: dict[str, ValueError] = {}
     need(
         inputs.ndim == 4 and float(inputs.min()) >= 0 and float(inputs.max()) <= 1,
         expected="images (channels, height, width) in [0, 1] to corrupt",
@@ -86,25 +87,25 @@ def corruptions_for(plan: Plan, inputs: Float[Tensor, "inputs ..."]) -> Mapping[
         remedy="Leave corruptions out, or put the normalisation inside the model and give images in [0, 1].",
     )
     for part in found:
+        name = parts.name_of(part)
         try:
             part(inputs[:1].cpu(), 1, seeded(plan.seed))
         except ValueError as reason:
-            refused.append(reason)
+            refused[name] = reason
             continue
-        name = parts.name_of(part)
         same = sum(one.partition("#")[0] == name for one in taken)
         taken[f"{name}#{same + 1}" if same else name] = part
     if refused and (named or not taken):
-        raise refused[0]
-    return taken
+        raise next(iter(refused.values()))
+    return taken, [f"{name}: left out of all corruptions. {reason}" for name, reason in refused.items()]
 
 
 def spoiling(model: nn.Module, examples: Split, plan: Plan) -> Working[dict[str, Any]]:
     """Right or wrong under every corruption of a plan: field `corruptions` of a measurement, and its rows."""
-    chosen = corruptions_for(plan, examples.inputs)
+    chosen, notices = corruptions_for(plan, examples.inputs)
     images = Split(examples.inputs.cpu(), examples.targets.cpu())
     curve = yield from corrupting(model, chosen, images, seeded(plan.seed), batch_size=plan.batch_size)
-    return {"corruptions": curve, "rows": [*of_corruptions(curve)]}
+    return {"corruptions": curve, "rows": [*of_corruptions(curve)], "notices": notices}
 
 
 # -------------------------------------------------------------------------------- planes
