@@ -30,13 +30,14 @@ from eigenfall.rows import row
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.smoothnessrows import of_distance_bins, of_lipschitz, of_smoothness
 from eigenfall.stages import Working, seeded
-from eigenfall.statistics import wilson
+from eigenfall.statistics import FEWEST_ROWS, wilson
 from eigenfall.types import ByDistance, Estimate, RobustnessCurve, Row, Smoothness, Stage
 
 DEAREST = 2e9
 """Σ over convolutions of Fourier frequencies · channels³, up to which a bound is found: some seconds on one core."""
 
 BINS = 10
+"""Most bins of inputs by distance; fewer where one would hold too few inputs for an interval."""
 
 
 def smoothing(
@@ -85,7 +86,7 @@ def _by_distance(found: Mapping[str, Smoothness], seed: int) -> Iterator[tuple[s
     if distances is None:
         return
     for name, one in of_outputs.items():
-        bins = min(BINS, int((one.comparable & distances.comparable).sum()) // 2)
+        bins = min(BINS, int((one.comparable & distances.comparable).sum()) // FEWEST_ROWS)
         if one.scaling != "free" and bins > 0:
             yield name, by_distance(one, distances, seeded(seed), bins, relative=one.scale > 0)
 

@@ -13,8 +13,8 @@ from eigenfall.corruptions.fog import Fog
 from eigenfall.corruptions.saturate import Saturate
 from eigenfall.distances import survivals
 from eigenfall.landscapes import has_room, landscape, summary
-from eigenfall.plans import Plan
 from eigenfall.planes import random_planes
+from eigenfall.plans import Plan
 from eigenfall.robustness import corruption_curve, robustness
 from eigenfall.smoothness.distance import signed_distances
 from eigenfall.stages import consumed
@@ -186,8 +186,8 @@ def test_nothing_is_masked_where_images_touch_their_bounds():
     assert has_room(plane, 0.3, SIDE, None)
     found = explored(Bright(), black, Plan(planes=3, plane_extent=0.3))
     assert found["notices"] == [
-        "Planes: places outside the bounds count as well, since 3 of 3 planes leave them at once: their images touch the "
-        "bounds."
+        "Planes: places outside the bounds count as well, since 3 of 3 planes leave them at once: their images touch "
+        "the bounds."
     ]
     assert not found["landscapes"].masked
     assert_close(found["landscape"].area, 0.36, rtol=1e-9, atol=0)

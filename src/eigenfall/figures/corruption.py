@@ -9,12 +9,12 @@ from eigenfall.figures.style import Series, across_seeds
 from eigenfall.types import CorruptionCurve, Estimate
 
 
-def mean_errors(curves: Mapping[int, CorruptionCurve], baselines: Mapping[int, CorruptionCurve]) -> Estimate | None:
+def mean_errors(curves: Mapping[Any, CorruptionCurve], baselines: Mapping[Any, CorruptionCurve]) -> Estimate | None:
     """Mean corruption error relative to a baseline, over the seeds that both have.
 
     Args:
-        curves: by seed.
-        baselines: by seed.
+        curves: by seed, or whatever else says which images and draws they are of.
+        baselines: by the same.
 
     Returns:
         The mean over seeds; `None` without a seed in common, if the two were not corrupted alike, or if the baseline

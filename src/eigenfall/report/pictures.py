@@ -88,7 +88,7 @@ def _inline(text: str, finding: str) -> str:
     """The bare element: no prologue, no metadata, no ids that could meet those of another figure, colours by name."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text).replace(' id="series"', "")  # of an image
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     for place, colour in enumerate(PALETTE):
         text = text.replace(colour, f"var(--series-{place}, {colour})")

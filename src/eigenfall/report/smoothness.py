@@ -61,10 +61,11 @@ def _distributions(found: Sequence[Arm], name: str) -> list[Picture]:
         told = [f"{arm.name} {sentence(read.smoothness(arm, name, relative))}" for arm, _ in have]
         title, _ = tables.quantity_and_layer(found, name)
         how = f" Measured by {first.method}." if first.method else ""
+        heading = f"{title}{', over the spread of the layer' if relative else ''}"
         made.append(
             Picture(
-                f"{title}{', over the spread of the layer' if relative else ''}",
-                svg(draw, f"Distribution over inputs, medians: {'; '.join(told)}", 44 + 62 * len(found)),
+                heading,
+                svg(draw, f"{heading}: distribution over inputs, medians {'; '.join(told)}", 44 + 62 * len(found)),
                 f"{len(first.values)} inputs; medians {'; '.join(told)}.{how}",
             )
         )
