@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from exact import refusal
 
 from eigenfall.cli import COMMANDS, main, overview
 from eigenfall.commands import screen
 from eigenfall.commands.summary import gathered, show
+from eigenfall.corruptions.saturate import Saturate
 from eigenfall.records import load_all
 
 QUICK = ["--steps", "60", "--architecture", "mlp:widths=16/16", "--fit", "leastsquares:first_rank=2", "--draws", "4"]
@@ -160,11 +163,12 @@ def test_arms_stand_in_one_table_with_what_only_some_were_measured_by(trained, t
 
 
 def test_what_cannot_be_corrupted_is_refused_before_training(tmp_path, capsys):
-    np.savez(tmp_path / "flat.npz", inputs=np.random.default_rng(0).random((60, 20)), targets=np.arange(60) % 2)
-    data = ["--data", f"file:path={tmp_path / 'flat.npz'}", "--architecture", "mlp:widths=4", "--corruption", "fog"]
-    assert main(["train", *data, "--workers", "1", "--output", str(tmp_path / "runs")]) == 2
+    command = ["train", *SMALL, "--corruption", "fog", "--corruption", "saturate", "--output", str(tmp_path / "runs")]
+    assert main(command) == 2
     said = capsys.readouterr().err
-    assert "Expected images (channels, height, width) in [0, 1] to corrupt, got inputs of shape (20,)" in said
+    refused = refusal(Saturate(), torch.zeros(1, 1, 8, 8), 1, torch.Generator())
+    assert refused.startswith("Expected")
+    assert refused in " ".join(said.split())
     assert "training" not in said
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from eigenfall import parts
 from eigenfall.distances import has_distances
-from eigenfall.distributions import bootstrapped, by_distance
+from eigenfall.distributions import bootstrapped, by_distance, quantile
 from eigenfall.globalbounds import lipschitz_bound
 from eigenfall.layers import OUTPUTS, captured, left_as_found
 from eigenfall.operatornorms import certified_distances
@@ -127,7 +127,7 @@ def bounding(
     if not 0 < bound.value < math.inf:
         return {"notices": [f"Lipschitz bound of the outputs: {bound.value:g}, which certifies nothing."]}
     certified = certified_distances(margins, bound.value)
-    middle = bootstrapped(certified, lambda drawn: drawn.quantile(0.5, dim=1), seeded(seed))
+    middle = bootstrapped(certified, quantile(0.5), seeded(seed))
     about = {"norm": "L2", "unit": unit, "method": "m/(√2 L)"}
     rows = [*of_lipschitz(bound), row("certified_distance", middle, statistic="median", n=len(certified), **about)]
     notices = []

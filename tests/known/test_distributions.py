@@ -6,7 +6,7 @@ from exact import refusal, seeded
 from scipy import stats
 from torch.testing import assert_close
 
-from eigenfall.distributions import bootstrapped, by_distance, distribution
+from eigenfall.distributions import bootstrapped, by_distance, distribution, quantile
 from eigenfall.smoothnessrows import of_distance_bins, of_distribution, of_landscapes, of_lipschitz, of_smoothness
 from eigenfall.statistics import t_interval
 from eigenfall.types import Estimate, LandscapeSummary, LipschitzBound, Smoothness
@@ -108,6 +108,15 @@ def test_what_cannot_be_summed_up_is_refused():
     assert refusal(bootstrapped, normal(3), lambda x: x.mean(1), seeded(0), draws=2) == (
         "Expected ten draws or more, got 2. Use draws=1000, which is the default."
     )
+
+
+@pytest.mark.parametrize("count", [1, 2, 40, 101])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.95, 1.0])
+def test_quantiles_by_partition_are_those_by_sorting(count, share):
+    rows = torch.stack([normal(count), normal(count, 1).exp()])
+    before = rows.clone()
+    assert_close(quantile(share)(rows), rows.quantile(share, dim=1), rtol=1e-14, atol=1e-15)
+    assert torch.equal(rows, before)
 
 
 # ---------------------------------------------------------------------------------- rows
