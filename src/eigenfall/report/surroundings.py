@@ -49,7 +49,7 @@ def _of_arm(arm: Arm, curves: list[CorruptionCurve], named: bool) -> tables.Tabl
     whose = f"{arm.name}: accuracy" if named else "Accuracy"
     return tables.Table(
         f"{whose} under each corruption and severity, % of {first.correct.shape[2]} images; clean "
-        f"{sentence(percent(figures.across_seeds([_clean(one) for one in alike], 0.0, 1.0)))} %.",
+        f"{sentence(percent(figures.across_seeds([_clean(one) for one in alike], 0.0, 1.0)), ' %')}.",
         (*((f"severity {severity}", "") for severity in first.severities), ("mean", "")),
         tuple(rows),
         corner="corruption",
@@ -67,7 +67,7 @@ def _beside(found: Sequence[Arm]) -> tables.Table:
     errors = [None if arm is first else corruption.mean_errors(_by_seed(arm), _by_seed(first)) for arm, _ in have]
     overall = [percent(figures.across_seeds([one.overall for one in curves], 0.0, 1.0)) for _, curves in have]
     columns = [
-        tables.column(overall, "high"),
+        tables.column(overall, "" if None in errors[1:] else "high"),
         [
             tables.Cell("1", note="the reference") if arm is first else tables.cell(one)
             for (arm, _), one in zip(have, errors)
@@ -81,7 +81,7 @@ def _beside(found: Sequence[Arm]) -> tables.Table:
         f"is better than it.{told}",
         (
             ("mean accuracy", f"%; over {tables.over(overall)}"),
-            ("mean corruption error", f"over {tables.over(errors)}"),
+            ("mean corruption error", f"over {tables.over(errors)}" if tables.over(errors) else ""),
         ),
         tables.rows_of([arm for arm, _ in have], columns),
     )

@@ -144,7 +144,9 @@ def summary(found: Sequence[Arm]) -> Table:
             add(quantity, "median", [read.smoothness(arm, name) for arm in found], better)
     corrupted = [read.told(arm, "mean_corruption_accuracy", severity=None) for arm in found]
     if any(corrupted):
-        add("corrupted", "%", [one and percent(one) for one in corrupted], "high")
+        spoilt = [one.corruptions for arm in found for one in arm.measurements if one.corruptions is not None]
+        alike = len({str((dict(one.corruptions), one.severities)) for one in spoilt}) == 1
+        add("corrupted", "%", [one and percent(one) for one in corrupted], "high" if alike else "")
     return Table(
         "One row per arm. Under each number stands its 95 % interval.", tuple(headings), rows_of(found, columns)
     )
