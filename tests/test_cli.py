@@ -172,6 +172,26 @@ def test_what_cannot_be_corrupted_is_refused_before_training(tmp_path, capsys):
     assert "training" not in said
 
 
+def test_a_twin_is_part_of_what_was_run(trained, capsys, tmp_path):
+    plain, other = (next((trained / "runs").glob(f"{arm}-*")) for arm in ("plain", "jacobian"))
+    arguments = ["--images", "20", "--epsilons", "0.1", "--noise", "0.2", "--output", str(tmp_path)]
+    for twin in ([], ["--twin", str(plain)]):
+        assert main(["attack", str(other), *twin, *arguments]) == 0
+    alone, beside = sorted(load_all(tmp_path), key=lambda kept: "twin" in kept.run)
+    assert "twin" not in alone.run
+    assert str(plain) in beside.run["twin"]["architecture"]
+    assert beside.name != alone.name
+
+
+@pytest.mark.parametrize("more", [[], ["--attack", "fgsm"]])
+def test_no_image_is_no_attack(trained, capsys, more):
+    (record,) = (trained / "runs").glob("plain-*")
+    assert main(["attack", str(record), "--images", "0", *more]) == 2
+    assert capsys.readouterr().err.strip() == (
+        "eigenfall: Expected at least 1 as attacked inputs, got 0. Leave it out for the default, 1000."
+    )
+
+
 def test_a_bundle_needs_a_ball(trained, capsys):
     (record,) = (trained / "runs").glob("plain-*")
     assert main(["attack", str(record), "--norm", "gaussian"]) == 2

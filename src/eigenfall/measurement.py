@@ -23,7 +23,7 @@ from eigenfall.neighbourhoods import bounding, smoothing
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged
-from eigenfall.rows import of_clean, of_curve, of_gap, of_spectrum, of_verdicts
+from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.surroundings import exploring, need_surroundings, spoiling
@@ -79,6 +79,7 @@ def measuring(
     unit: str = "pixel",
     name: str = "model",
     scale: Tensor | None = None,
+    twin: nn.Module | None = None,
 ) -> Progressing:
     """Spectra over the stimuli; smoothness, accuracy, robustness and all else over the examples, piece by piece.
 
@@ -92,6 +93,7 @@ def measuring(
         unit: of the inputs.
         name: of the model.
         scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
+        twin: an undefended model of the same inputs and classes (`robustness.gathering`).
     """
     need_surroundings(plan, None if examples is None else examples.inputs)
     layers = chosen_layers(model, plan)
@@ -104,6 +106,8 @@ def measuring(
     if examples is not None:
         here = Split(examples.inputs.to(device_of(model)), examples.targets.to(device_of(model)))
         _need_classes(model, here)
+        if twin is not None:
+            _need_classes(twin, here)
         some = here.inputs[: plan.smoothness_inputs]
         if len(some):
             _add(fields, rows, (yield from smoothing(model, some, layers, plan)))
@@ -120,6 +124,7 @@ def measuring(
             plan.noise,
             seed=plan.seed,
             batch_size=plan.batch_size,
+            twin=twin,
         )
         if scale is not None:
             own = scale[: len(attacked)].cpu()
@@ -133,6 +138,7 @@ def measuring(
                 rows += of_curve(curve_name, evidence.curves[curve_name], verdict)
         rows += of_verdicts(verdicts)
         rows += of_gap(evidence.curves, "autoattack")
+        rows += of_randomised(evidence.measured, norm=plan.norm, unit=unit)
     if here is not None:
         headline = evidence.curves.get("headline")
         if plan.smoothness_inputs:
@@ -162,7 +168,7 @@ def _add(fields: dict[str, Any], rows: list[Row], found: Mapping[str, Any]) -> N
 def _need_classes(model: nn.Module, examples: Split) -> None:
     """Refuse targets that the model has no logit for, and outputs that are not one row of logits per input."""
     with left_as_found(model), torch.no_grad():
-        outputs = model(examples.inputs[:2])
+        outputs = model(examples.inputs[:2].to(device_of(model)))
     need(
         isinstance(outputs, Tensor) and outputs.ndim == 2 and len(outputs) == len(examples.inputs[:2]),
         expected="outputs as (batch, classes)",
@@ -235,6 +241,7 @@ def measure(
     bounds: Bounds | None = (0.0, 1.0),
     unit: str = "pixel",
     name: str = "",
+    twin: nn.Module | None = None,
 ) -> Measurement:
     """Everything about one representation or one model.
 
@@ -249,6 +256,8 @@ def measure(
         bounds: lowest and highest value of an input; `None`: no bounds.
         unit: what one unit of an input is.
         name: what the result is called.
+        twin: for a model that is defended in some way: one of the same inputs and classes that is not. Checks of
+            gradient masking see more with it (`strong` and `standard` attack from it).
 
     Returns:
         A value with spectra, fits, smoothness, curves, verdicts, and every number as tidy rows; it prints well.
@@ -261,10 +270,10 @@ def measure(
         plan = replace(plan, layers=tuple(layers))
     if not isinstance(subject, nn.Module):
         need(
-            inputs is None and targets is None,
+            inputs is None and targets is None and twin is None,
             expected="a model with inputs, or responses alone",
-            got=f"{type(subject).__name__} with inputs",
-            remedy="Give a torch.nn.Module first, or leave the inputs out.",
+            got=f"{type(subject).__name__} with {'a twin' if inputs is None and targets is None else 'inputs'}",
+            remedy="Give a torch.nn.Module first, or the responses alone.",
         )
         responses = subject if isinstance(subject, Responses) else responses_of(subject, name or "responses")
         return consumed(measuring_responses(responses, plan))
@@ -277,4 +286,4 @@ def measure(
     wanted = [count for count in (plan.smoothness_inputs, plan.attacked_inputs) if count is not None]
     count = None if plan.attacked_inputs is None or targets is not None else max(wanted)
     examples = _first(inputs, targets, count)
-    return consumed(measuring(subject, inputs, examples, plan, bounds, unit, name or type(subject).__name__))
+    return consumed(measuring(subject, inputs, examples, plan, bounds, unit, name or type(subject).__name__, twin=twin))

@@ -1,13 +1,27 @@
 """What is measured, and how: the settings of one measurement, of a model or of a recording."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from eigenfall.check import need
 from eigenfall.grams import MEMORY
 from eigenfall.layers import View
 from eigenfall.linalg import Precision
 
 Splitting = Literal["halves", "alternate", "first", "none"]
+
+LEAST = {
+    "draws": 0,
+    "simulations": 0,
+    "redraws": 0,
+    "subsets": 0,
+    "smoothness_inputs": 0,
+    "planes": 0,
+    "attacked_inputs": 1,
+    "batch_size": 1,
+}
+"""The least that each count may be."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,10 @@ class Plan:
         attacked_inputs: how many inputs, the first ones, are attacked; `None`: all.
         batch_size: largest number of inputs in one pass.
         seed: of every draw.
+
+    Raises:
+        ValueError: for a count below its least, a seed that is negative, an extent that is not above 0, or budgets that
+            do not ascend: before anything that takes long is begun.
     """
 
     layers: tuple[str, ...] | None = ()
@@ -78,3 +96,27 @@ class Plan:
     attacked_inputs: int | None = 1000
     batch_size: int = 256
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (*LEAST.items(), ("seed", 0)):
+            count = getattr(self, name)
+            need(
+                count is None or count >= least,
+                expected=f"at least {least} as {name.replace('_', ' ')}",
+                got=f"{count}",
+                remedy=f"Leave it out for the default, {getattr(type(self), name)}.",
+            )
+        need(
+            self.plane_extent is None or 0 < self.plane_extent < math.inf,
+            expected="a plane extent above 0",
+            got=f"{self.plane_extent}",
+            remedy="Leave it out for three median critical distances of the model's own.",
+        )
+        for name, what in (("epsilons", "epsilons"), ("noise", "deviations of the noise")):
+            budgets = getattr(self, name)
+            need(
+                all(math.isfinite(value) and value >= 0 for value in budgets) and list(budgets) == sorted(set(budgets)),
+                expected=f"{what} that are not negative and ascend",
+                got=", ".join(f"{value:g}" for value in budgets),
+                remedy="Give each once, smallest first.",
+            )

@@ -192,6 +192,16 @@ def of_gap(curves: Mapping[str, RobustnessCurve], name: str) -> Iterator[Row]:
         yield row("headline_gap", gap, attack=name, epsilon=epsilon, norm=whole.threat.norm, n=whole.broken.shape[2])
 
 
+def of_randomised(measured: Mapping[str, float], **about: Any) -> Iterator[Row]:
+    """Mean accuracy over draws of a model that draws at random, at each epsilon, with the deviation over draws."""
+    name = "randomised_accuracy "
+    for key, value in measured.items():
+        if key.startswith(name):
+            epsilon = key.removeprefix(name)
+            spread = measured[f"randomised_spread {epsilon}"]
+            yield row("randomised_accuracy", value, epsilon=float(epsilon), spread=spread, **about)
+
+
 def of_verdicts(verdicts: Iterable[Verdict]) -> Iterator[Row]:
     """Each check with its number."""
     for found in verdicts:
@@ -223,6 +233,7 @@ OF_ONE_RUN = (
     "extent_of",
     "largest_residual",
     "left_out",
+    "spread",
 )
 """What a row of one run says of that run alone; the rest says what it is a number of."""
 

@@ -79,7 +79,11 @@ def device_for(name: str) -> torch.device:
 
 def built(run: Run, examples: Examples) -> nn.Module:
     """The run's untrained model, on its device; weights depend on the seed alone."""
-    return run.architecture(examples, torch.Generator().manual_seed(run.seed)).to(device_for(run.device))
+    return _made(run.architecture, run, examples)
+
+
+def _made(architecture: Any, run: Run, examples: Examples) -> nn.Module:
+    return architecture(examples, torch.Generator().manual_seed(run.seed)).to(device_for(run.device))
 
 
 def _named(penalties: Sequence[Any]) -> dict[str, Any]:
@@ -226,18 +230,26 @@ def _of_responses(run: Run, responses: Responses, root: Path, key: str) -> Gener
     return _Done((yield from _relayed(run, _keeping(stages, kept, root, key))))
 
 
-def _of_model(run: Run, model: nn.Module, examples: Examples, root: Path, key: str) -> Generator[Event, None, _Done]:
+def _of_model(
+    run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples, root: Path, key: str
+) -> Generator[Event, None, _Done]:
     history: tuple[Row, ...] = ()
     need_surroundings(run.plan, examples.test.inputs)
     if run.verb == "train":
         history = yield from _trained(run, model, examples, root, key)
     stimuli = getattr(examples, run.stimuli).inputs
-    measurement = yield from _relayed(
-        run,
-        measuring(
-            model, stimuli, examples.test, run.plan, examples.bounds, examples.unit, run.arm, scale=examples.scale
-        ),
+    stages = measuring(
+        model,
+        stimuli,
+        examples.test,
+        run.plan,
+        examples.bounds,
+        examples.unit,
+        run.arm,
+        scale=examples.scale,
+        twin=twin,
     )
+    measurement = yield from _relayed(run, stages)
     return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()}, history)
 
 
@@ -256,9 +268,10 @@ def execute(run: Run, root: Path) -> Running:
         work = _of_responses(run, subject, root, key)
     else:
         model, classes = built(run, subject), subject.classes
-        settings = settings_of(run, subject.digest, model)
+        twin = None if run.twin is None else _made(run.twin, run, subject)
+        settings = settings_of(run, subject.digest, model, twin)
         key = records.run_hash(settings)
-        work = _of_model(run, model, subject, root, key)
+        work = _of_model(run, model, twin, subject, root, key)
     before = records.finished(root, key)
     if before is not None:
         yield Event(name, "finished", record=before, again=True)

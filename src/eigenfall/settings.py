@@ -30,6 +30,8 @@ class Run:
         seed: of weights, batches and penalties.
         data: a data set; `None` with a recording.
         architecture: what builds the model; `None` with a recording.
+        twin: what builds an undefended model of the same inputs and classes, from which check f attacks; `None`: a net
+            distilled on the model's outputs stands in for it.
         recording: a file of responses, instead of data and architecture.
         penalties: parts of kind penalties.
         training: how weights are fitted.
@@ -43,6 +45,7 @@ class Run:
     seed: int = 0
     data: Any = None
     architecture: Any = None
+    twin: Any = None
     recording: Any = None
     penalties: tuple[Any, ...] = ()
     training: Training = field(default_factory=Training)
@@ -76,7 +79,7 @@ def training_settings(training: Training) -> dict[str, Any]:
     return plain | {"adversarial": told}
 
 
-def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[str, Any]:
+def settings_of(run: Run, digest: str, model: nn.Module | None = None, twin: nn.Module | None = None) -> dict[str, Any]:
     """A run as plain values, every field explicit, with the digest of its inputs' contents: what its hash is of.
 
     A model that does not follow from the settings, since it is measured as it is or made elsewhere, is an input: its
@@ -90,8 +93,14 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None) -> dict[s
         found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
         found["training"] = training_settings(run.training)
     if model is not None and (run.verb == "measure" or isinstance(run.architecture, Imported)):
-        found["model"] = sha256(f"{model} {sha256_of(model.state_dict())}".encode())
+        found["model"] = _digest(model)
+    if twin is not None:
+        found["twin"] = {"architecture": parts.spell(run.twin), "model": _digest(twin)}
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
+
+
+def _digest(model: nn.Module) -> str:
+    return sha256(f"{model} {sha256_of(model.state_dict())}".encode())
 
 
 def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:

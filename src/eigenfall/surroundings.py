@@ -49,15 +49,8 @@ def need_surroundings(plan: Plan, inputs: Float[Tensor, "inputs ..."] | None) ->
         inputs: those of the examples; `None`: there are no targets, hence no examples.
 
     Raises:
-        ValueError: if planes are fewer than 0 or of no extent, there are no examples, or a corruption does not take
-            these inputs, in its own words.
+        ValueError: if there are no examples, or a corruption does not take these inputs, in its own words.
     """
-    need(
-        plan.planes >= 0 and (plan.plane_extent is None or 0 < plan.plane_extent < math.inf),
-        expected="planes of 0 or more, and an extent above 0",
-        got=f"planes={plan.planes}, plane_extent={plan.plane_extent}",
-        remedy="Use planes=100, and plane_extent=none for three median critical distances.",
-    )
     if plan.corruptions == () and plan.planes == 0:
         return
     need(

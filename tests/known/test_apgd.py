@@ -63,7 +63,7 @@ def test_checkpoints_are_the_papers():
 def test_it_is_its_slow_twin(threat, loss):
     model, data = nets.mlp().double(), nets.held_out(4)
     inputs, epsilon = data.inputs.double(), 0.1 if threat is LINF else 0.9
-    attack = APGD(loss=loss, steps=25, stop_broken=False)
+    attack = APGD(loss=loss, steps=25, start="clean", stop_broken=False)
     found = called(attack, model, inputs, data.targets, threat, epsilon).inputs
     halvings = []
     for place, (one, target) in enumerate(zip(inputs, data.targets)):
@@ -165,7 +165,11 @@ def test_the_batch_size_changes_no_success(name):
         assert torch.allclose(other.distances, found[0].distances, atol=1e-9)
 
 
-@pytest.mark.parametrize("attack", [APGD(steps=15, restarts=3), APGD(loss="dlr", steps=8, targets=3)], ids=["ce", "t"])
+@pytest.mark.parametrize(
+    "attack",
+    [APGD(steps=15, restarts=3, start="clean"), APGD(loss="dlr", steps=8, targets=3, start="clean")],
+    ids=["ce", "t"],
+)
 def test_draws_do_not_depend_on_which_inputs_broke(attack):
     model, data = nets.mlp().double(), nets.held_out(40)
     inputs, given = data.inputs.double(), data.targets.clone()
@@ -239,7 +243,7 @@ class Flat(nn.Module):
 
 def test_a_zero_gradient_takes_a_random_direction_and_is_counted():
     inputs, targets = torch.full((64, 3), 0.4), torch.zeros(64, dtype=torch.long)
-    found = called(APGD(steps=10), Flat(), inputs, targets, LINF, 0.2)
+    found = called(APGD(steps=10, start="clean"), Flat(), inputs, targets, LINF, 0.2)
     assert found.zero_gradients.all()
     assert wrong(Flat(), found.inputs, targets).float().mean() > 0.9
     honest = called(APGD(steps=3), nets.mlp(), *vars(nets.held_out(8)).values(), LINF, 0.01)

@@ -6,6 +6,7 @@ import math
 import nets
 import pytest
 import torch
+from exact import refusal
 from torch import nn
 
 from eigenfall.checks import rule_r
@@ -28,7 +29,7 @@ from eigenfall.checks.zero_gradients import ZeroGradients
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gather, headline_stands, judged
 from eigenfall.statistics import wilson
-from eigenfall.types import Evidence, LpBall, Verdict
+from eigenfall.types import Evidence, LpBall, Split, Verdict
 
 QUICK = PRESETS["quick"]
 SHORT = dataclasses.replace(
@@ -356,3 +357,15 @@ def test_a_model_that_is_never_right_is_not_judged_on_scale():
     evidence = gather(model, never, SHORT, LpBall(), (0.05,))
     verdict = Scale()(evidence)
     assert (verdict.verdict, verdict.finding) == ("NOT RUN", "Not run: no input is classified correctly.")
+
+
+def test_a_model_whose_weights_are_not_finite_is_refused_by_name():
+    model = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
+    with torch.no_grad():
+        model[2].bias[1] = math.inf
+    assert refusal(
+        gather, model, Split(torch.rand(5, 4), torch.zeros(5).long()), PRESETS["quick"], LpBall(), (0.1,)
+    ) == (
+        "Expected finite weights, got NaN or infinity in 2.bias. Training diverged, or the file is damaged: nothing "
+        "can be said about this model."
+    )

@@ -11,11 +11,14 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import eigenfall
 from eigenfall.architectures.mlp import MLP
+from eigenfall.attacks.pgd import PGD
+from eigenfall.checks.transfer import Transfer
 from eigenfall.corruptions.fog import Fog
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.measurement import measure, measuring
 from eigenfall.plans import Plan
+from eigenfall.presets import PRESETS
 from eigenfall.records import load, save
 from eigenfall.smoothness.distance import Distance
 from eigenfall.smoothness.frobenius import Frobenius
@@ -266,8 +269,55 @@ def test_responses_with_inputs_are_refused():
         measure(np.zeros((3, 2)), np.zeros((3, 2)))
     assert str(refusal.value) == (
         "Expected a model with inputs, or responses alone, got ndarray with inputs. Give a torch.nn.Module first, or "
-        "leave the inputs out."
+        "the responses alone."
     )
+
+
+def test_responses_have_no_twin(model):
+    with pytest.raises(ValueError) as refusal:
+        measure(np.zeros((3, 2)), twin=model)
+    assert str(refusal.value) == (
+        "Expected a model with inputs, or responses alone, got ndarray with a twin. Give a torch.nn.Module first, or "
+        "the responses alone."
+    )
+
+
+def test_transferred_attacks_come_from_the_twin_if_there_is_one(model, digits, monkeypatch):
+    quick = PRESETS["quick"]
+    short = {"margin": PGD(loss="margin", steps=5)}
+    bundle = replace(quick, attacks={**quick.attacks, **short}, headline=("margin",), checks=(Transfer(),))
+    monkeypatch.setitem(PRESETS, "quick", bundle)
+    plan = replace(PLAN, smoothness_inputs=0, attacked_inputs=40, noise=())
+    data = digits.test.inputs, digits.test.targets
+    told = {}
+    for name, twin in (("twin", MLP(widths=(8,))(digits, torch.Generator().manual_seed(1))), ("alone", None)):
+        found = measure(model, *data, plan=plan, twin=twin)
+        told[name] = {verdict.check: verdict.finding for verdict in found.verdicts}["f"]
+    assert "an undefended twin" in told["twin"]
+    assert "a net distilled on" in told["alone"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"attacked_inputs": 0}, "Expected at least 1 as attacked inputs, got 0. Leave it out for the default, 1000."),
+        ({"redraws": -3}, "Expected at least 0 as redraws, got -3. Leave it out for the default, 0."),
+        ({"seed": -1}, "Expected at least 0 as seed, got -1. Leave it out for the default, 0."),
+        (
+            {"epsilons": (0.1, -0.1)},
+            "Expected epsilons that are not negative and ascend, got 0.1, -0.1. Give each once, smallest first.",
+        ),
+        (
+            {"noise": (0.1, 0.1)},
+            "Expected deviations of the noise that are not negative and ascend, got 0.1, 0.1. Give each once, "
+            "smallest first.",
+        ),
+    ],
+)
+def test_a_plan_refuses_counts_and_budgets_before_anything_is_run(settings, message):
+    with pytest.raises(ValueError) as refusal:
+        Plan(**settings)
+    assert str(refusal.value) == message
 
 
 @pytest.mark.parametrize(

@@ -325,6 +325,18 @@ def test_a_cheating_attack_is_refused():
     assert "norm at most epsilon" in refused(Moved(fault="writes"), threat=LpBall("Linf", None))
 
 
+@pytest.mark.parametrize("norm, epsilon", [("Linf", 2.55), ("L2", 37.3)])
+@pytest.mark.parametrize("bounds, low, high", [((0, 255), 0, 255), (None, -900, 900)])
+def test_inputs_in_other_units_are_no_fault_of_an_attack(norm, epsilon, bounds, low, high):
+    model = nn.Sequential(nn.Linear(64, 8), nn.Tanh(), nn.Linear(8, 3))
+    inputs = low + (high - low) * torch.rand(40, 64, generator=seeded(3))
+    data, threat = Split(inputs, torch.arange(40) % 3), LpBall(norm, bounds)
+    curve = robustness(model, {"pgd": PGD(steps=5, restarts=3)}, data, threat, (epsilon,), seeded())
+    assert curve.broken.shape == (1, 1, 40)
+    with pytest.raises(ValueError, match=r"^Expected perturbations of \w+ norm at most epsilon"):
+        robustness(model, {"mine": Moved(1.01)}, data, LpBall("Linf", None), (epsilon,), seeded())
+
+
 def test_inputs_outside_the_bounds_are_refused():
     data = Split(torch.tensor([[0.5, -1.5], [0.1, 2.25]]), torch.tensor([0, 1]))
     assert refused(FGSM(), data) == (

@@ -8,8 +8,9 @@ import scipy.io
 import zarr
 from exact import refusal
 
+from eigenfall.architectures.imported import Imported
 from eigenfall.cli import main
-from eigenfall.commands.subjects import recording_of, run_of
+from eigenfall.commands.subjects import beside, recording_of, run_of
 from eigenfall.recordings.file import File
 
 
@@ -88,6 +89,18 @@ def test_a_suite2p_folder_needs_events(tmp_path):
 
 def test_a_recording_without_a_path_is_called_as_its_part():
     assert run_of("powerlaw").arm == "powerlaw"
+
+
+def test_a_twin_is_named_as_a_subject_is():
+    run = run_of("my.module:make", "digits")
+    assert beside(run, "") is run
+    assert beside(run, "my.module:plain").twin == Imported(factory="my.module:plain")
+
+
+@pytest.mark.parametrize("subject, twin", [("powerlaw", "my.module:make"), ("my.module:make", "powerlaw")])
+def test_a_recording_is_no_twin_and_has_none(subject, twin):
+    run = run_of(subject, "digits")
+    assert refusal(beside, run, twin) == "Expected a model as the twin of a model, got a recording. Leave --twin out."
 
 
 def test_axes_are_handed_to_the_part(tmp_path):

@@ -99,19 +99,13 @@ def test_neither_has_a_place_without_classes():
         )
 
 
-@pytest.mark.parametrize(
-    ("plan", "got"),
-    [
-        (Plan(planes=-1), "planes=-1, plane_extent=None"),
-        (Plan(planes=3, plane_extent=0.0), "planes=3, plane_extent=0.0"),
-        (Plan(planes=3, plane_extent=float("nan")), "planes=3, plane_extent=nan"),
-    ],
-)
-def test_planes_that_cannot_be_are_refused(plan, got):
-    assert refusal(need_surroundings, plan, images().inputs) == (
-        f"Expected planes of 0 or more, and an extent above 0, got {got}. Use planes=100, and plane_extent=none for "
-        "three median critical distances."
-    )
+def test_planes_that_cannot_be_are_refused():
+    assert refusal(Plan, planes=-1) == "Expected at least 0 as planes, got -1. Leave it out for the default, 0."
+    for extent in (0.0, -1.0, float("nan"), float("inf")):
+        assert refusal(Plan, planes=3, plane_extent=extent) == (
+            f"Expected a plane extent above 0, got {extent}. Leave it out for three median critical distances of the "
+            "model's own."
+        )
 
 
 # -------------------------------------------------------------------------------- planes

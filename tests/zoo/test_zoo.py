@@ -91,6 +91,12 @@ def test_k_winners_keep_the_largest_units():
     assert animals.winners(values, share=0.5).tolist() == [[3.0, -0.0, 0.0, 5.0]]
 
 
+def test_the_median_filter_is_the_median_of_nine_pixels():
+    images = torch.rand(5, 64, generator=torch.Generator().manual_seed(0))
+    padded = torch.nn.functional.pad(images.reshape(-1, 1, 8, 8), (1,) * 4, mode="reflect")
+    assert torch.equal(animals.median(images), torch.nn.functional.unfold(padded, 3).median(1).values)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("animal", animals.ANIMALS)

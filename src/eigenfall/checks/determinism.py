@@ -30,8 +30,21 @@ class Determinism:
             return Verdict(self.letter, self.title, "NOT RUN", threshold=limit, finding="Nothing was measured.")
         if value <= self.largest:
             return Verdict(self.letter, self.title, "PASS", value, limit, "Two passes give the same logits.")
-        finding = (
-            f"Two passes differ by {value:.2g} of the largest logit: the model is randomised, and its robustness is "
-            "not stated, since gradients were not averaged over draws."
-        )
+        finding = f"Two passes differ by {value:.2g} of the largest logit: the model is randomised. {told(evidence)}"
         return Verdict(self.letter, self.title, "FAIL", value, limit, finding)
+
+
+def told(evidence: Evidence) -> str:
+    """Accuracy over draws of a randomised model, in words."""
+    name = "randomised_accuracy "
+    shares = {float(key.removeprefix(name)): value for key, value in evidence.measured.items() if key.startswith(name)}
+    if not shares:
+        return "No attack of the bundle could average its gradients over draws."
+    parts = [
+        f"{100 * share:.1f} ± {100 * evidence.measured[f'randomised_spread {epsilon:g}']:.1f} % "
+        + (f"at ε = {epsilon:g}" if epsilon else "clean")
+        for epsilon, share in shares.items()
+    ]
+    return (
+        f"With gradients averaged over 20 draws its accuracy, mean ± s.d. over 20 further draws, is {', '.join(parts)}."
+    )

@@ -11,7 +11,7 @@ from eigenfall import parts
 from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Bundle, Parts, read_all
-from eigenfall.commands.subjects import run_of
+from eigenfall.commands.subjects import beside, run_of
 from eigenfall.commands.summary import command_line, show_attacks
 from eigenfall.commands.train import finish
 from eigenfall.plans import Plan
@@ -37,6 +37,7 @@ def attack(
     data: str = "",
     weights: Path | None = None,
     trusted: bool = False,
+    twin: str = "",
     arm: str = "",
     preset: Bundle = "quick",
     attack: Parts = (),
@@ -59,6 +60,8 @@ def attack(
         data: data set, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
         trusted: a .pt2 file is your own, so that loading it may run what is in it.
+        twin: a model of the same inputs and classes without the subject's defence, as a subject is named; the presets
+            strong and standard attack from it; without it from a net distilled on the subject's outputs.
         arm: name of the record; empty: the subject's.
         preset: bundle of attacks and checks.
         attack: an attack, see `eigenfall parts attacks`; may be given several times.
@@ -72,14 +75,10 @@ def attack(
         output: folder of the record and the page.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    run = run_of(subject, data, weights, trusted)
+    run = beside(run_of(subject, data, weights, trusted), twin)
     need(run.data is not None, expected="a model to attack", got="a recording", remedy="Name a model and --data.")
-    budgets = tuple(sorted(set(epsilons)))
-    if attack:
-        _alone(replace(run, device=device), named(attack), norm, budgets, images, batch_size, seed, json)
-        return
     need(
-        norm != "gaussian",
+        norm != "gaussian" or bool(attack),
         expected="an Linf or L2 ball for a bundle of attacks",
         got="--norm gaussian",
         remedy="Add --attack noise, or leave --norm out: the bundle draws noise, too.",
@@ -88,13 +87,16 @@ def attack(
         layers=None,
         smoothness_inputs=0,
         preset=preset,
-        norm=norm,  # pyright: ignore[reportArgumentType]
-        epsilons=budgets,
+        norm="L2" if norm == "L2" else "Linf",
+        epsilons=tuple(sorted(set(epsilons))),
         noise=tuple(sorted(set(noise))),
         attacked_inputs=images,
         batch_size=batch_size,
         seed=seed,
     )
+    if attack:
+        _alone(replace(run, device=device), named(attack), norm, plan, json)
+        return
     run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli="test", device=device)
     (folder,) = finish([run], output, 1, json, f"Attacked {run.arm}")
     found = load(folder)
@@ -102,35 +104,25 @@ def attack(
     screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
 
 
-def _alone(
-    run: Run,
-    attacks: dict[str, Any],
-    norm: Literal["Linf", "L2", "gaussian"],
-    budgets: tuple[float, ...],
-    images: int | None,
-    batch_size: int,
-    seed: int,
-    json: str,
-) -> None:
+def _alone(run: Run, attacks: dict[str, Any], norm: Literal["Linf", "L2", "gaussian"], plan: Plan, json: str) -> None:
     """Attacks that were named, and nothing beside them."""
     examples = run.data()
     model = built(run, examples)
-    some = Split(examples.test.inputs[:images], examples.test.targets[:images])
+    some = Split(examples.test.inputs[: plan.attacked_inputs], examples.test.targets[: plan.attacked_inputs])
     threat = (
         GaussianNoise(examples.bounds, examples.unit)
         if norm == "gaussian"
         else LpBall(norm, examples.bounds, examples.unit)
     )
-    curve = screen.watched(
-        attacking(model, attacks, some, threat, budgets, torch.Generator().manual_seed(seed), batch_size=batch_size)
-    )
+    source = torch.Generator().manual_seed(plan.seed)
+    curve = screen.watched(attacking(model, attacks, some, threat, plan.epsilons, source, batch_size=plan.batch_size))
     curves = {name: only(curve, name) for name in attacks} | ({"worst": curve} if len(attacks) > 1 else {})
     for name, each in curves.items():  # one draw has no mean of draws, nor has the worst of several attacks
         if getattr(attacks.get(name), "draws", 1) == 1:
             curves[name] = replace(each, flip_probability=None)
     rows = with_context(
         [of_clean(curve.clean_correct), *(entry for name, each in curves.items() for entry in of_curve(name, each))],
-        {"arm": run.arm, "seed": seed, "data": parts.spell(run.data)},
+        {"arm": run.arm, "seed": plan.seed, "data": parts.spell(run.data)},
     )
     console = screen.printing(json)
     show_attacks(rows, run.arm, console)

@@ -9,7 +9,7 @@ import tyro
 from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Recording, RecordingFlags
-from eigenfall.commands.subjects import run_of
+from eigenfall.commands.subjects import beside, run_of
 from eigenfall.commands.summary import command_line
 from eigenfall.commands.train import finish
 from eigenfall.records import load
@@ -22,6 +22,7 @@ def measure(
     data: str = "",
     weights: Path | None = None,
     trusted: bool = False,
+    twin: str = "",
     arm: str = "",
     stimuli: Literal["train", "test"] = "test",
     measuring: Flags = Measuring(),  # noqa: B008
@@ -42,6 +43,8 @@ def measure(
         data: data set of a model, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
         trusted: a .pt2 file is your own, so that loading it may run what is in it.
+        twin: a model of the same inputs and classes without the subject's defence, as a subject is named; the presets
+            strong and standard attack from it; without it from a net distilled on the subject's outputs.
         arm: name of this measurement; empty: the subject's.
         stimuli: the split whose inputs the spectra are over.
         seed: of the measurement's draws.
@@ -49,7 +52,7 @@ def measure(
         output: folder of the record.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    run = run_of(subject, data, weights, trusted, recording.axes)
+    run = beside(run_of(subject, data, weights, trusted, recording.axes), twin)
     plan = recording.plan(measuring.plan(seed))
     run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli=stimuli, device=device)
     (folder,) = finish([run], output, 1, json, f"Measured {run.arm}")

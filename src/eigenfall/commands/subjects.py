@@ -70,6 +70,23 @@ def run_of(subject: str, data: str = "", weights: Path | None = None, trusted: b
     return Run(verb="measure", arm=name, data=parts.read("datasets", data), architecture=model)
 
 
+def beside(run: Run, twin: str) -> Run:
+    """The run with its twin, named as a subject is; "" for none.
+
+    Raises:
+        ValueError: if the run is of a recording, or the twin is none of what can be measured.
+    """
+    if not twin:
+        return run
+    need(
+        run.data is not None and not recording_of(twin),
+        expected="a model as the twin of a model",
+        got="a recording",
+        remedy="Leave --twin out.",
+    )
+    return replace(run, twin=run_of(twin, parts.spell(run.data)).architecture)
+
+
 def recording_of(subject: str) -> str:
     """The part that reads a recording, in the grammar; "" for what is none."""
     if subject.partition("@")[0].partition(":")[0] in parts.names("recordings"):

@@ -21,6 +21,8 @@ from eigenfall.robustness.comparisons import comparing, recovered, worse
 from eigenfall.robustness.curves import only
 from eigenfall.robustness.harness import attacking
 from eigenfall.robustness.preflight import derivative, preflight, surrogates
+from eigenfall.robustness.randomised import averaging
+from eigenfall.robustness.sound import need_finite_weights
 from eigenfall.robustness.transfer import transferring
 from eigenfall.robustness.trials import Bundle, Trial
 from eigenfall.stages import consumed
@@ -45,6 +47,9 @@ ORDER = {
     "j": "headline does not depend on the logits' scale",
 }
 """Every check in the order in which it is shown, with what it asks."""
+
+RANDOM = 1e-5
+"""A model whose passes differ by more than this share of the largest logit draws at random."""
 
 
 def judged(bundle: Bundle, evidence: Evidence) -> tuple[Verdict, ...]:
@@ -123,6 +128,9 @@ def gathering(
         images: how many inputs, the first ones, the checks' own attacks run on.
         twin: an undefended model of the same inputs and classes: comparisons run at its halving epsilon, too, and
             check f attacks from it.
+
+    Raises:
+        ValueError: for a weight that is not finite, and what `robustness` refuses.
     """
 
     def run(
@@ -138,6 +146,7 @@ def gathering(
             return attacking(model, attacks, examples, threat, epsilons, source, batch_size, block)
         return transferring(model, surrogate, attacks, examples, threat, epsilons, source, batch_size, block)
 
+    need_finite_weights(model)
     some = Split(examples.inputs[:images], examples.targets[:images])
     measured: dict[str, float] = {}
     notes: dict[str, Any] = {}
@@ -159,6 +168,11 @@ def gathering(
     notes |= _settings(model, examples, curves["headline"])
     if not bundle.checks:
         return Evidence(curves, measured, notes)
+    if measured["pass_difference"] > RANDOM:
+        climbing = [name for name, attack in headline.items() if hasattr(attack, "stop_broken")][:1]
+        first = {name: headline[name] for name in climbing}
+        if first:
+            measured |= yield from averaging(model, first, some, threat, epsilons, seed, batch_size)
     found, said = yield from comparing(Trial(model, some, bundle, threat, run, seed, batch_size, twin))
     if "recovered" in found:
         found |= worse(found, recovered(curves["headline"]))
@@ -173,7 +187,7 @@ def _before(
     if all(check.letter != "p6" for check in bundle.checks):
         return measured, {}
     notes: dict[str, Any] = {"surrogates": surrogates(model)}
-    if measured["pass_difference"] > 1e-5:
+    if measured["pass_difference"] > RANDOM:
         return measured, notes | {"derivative": "the model draws at random"}
     found, said = derivative(model, examples, threat, batch_size, seed)
     return measured | found, notes | said

@@ -29,6 +29,18 @@ def need_inside(inputs: Tensor, threat: Threat) -> None:
         )
 
 
+def need_finite_weights(model: nn.Module) -> None:
+    """Refuse a model with a weight that is NaN or infinite, as after training that diverged."""
+    lost = (name for name, weight in model.named_parameters() if not bool(torch.isfinite(weight.detach()).all()))
+    name = next(lost, "")
+    need(
+        not name,
+        expected="finite weights",
+        got=f"NaN or infinity in {name}",
+        remedy="Training diverged, or the file is damaged: nothing can be said about this model.",
+    )
+
+
 def need_sound(
     model: nn.Module,
     attacks: Mapping[str, Any],

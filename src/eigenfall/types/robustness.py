@@ -56,6 +56,11 @@ def per_input(epsilon: Epsilon, inputs: Tensor) -> Epsilon:
     return epsilon
 
 
+def _rounding(inputs: Tensor) -> float:
+    """What a perturbation may exceed its ball and bounds by: 1e-6, times the largest input where that is above 1."""
+    return 1e-6 * max(1.0, float(inputs.detach().abs().max())) if inputs.numel() else 1e-6
+
+
 def _check_inputs(perturbed: Tensor, inputs: Tensor, bounds: Bounds | None, name: str) -> None:
     need(
         perturbed.shape == inputs.shape and perturbed.dtype == inputs.dtype,
@@ -73,8 +78,9 @@ def _check_inputs(perturbed: Tensor, inputs: Tensor, bounds: Bounds | None, name
         remedy="The attack is faulty; nothing was measured with it.",
     )
     if bounds is not None:
+        over = _rounding(inputs)
         need(
-            bounds[0] - 1e-6 <= low and high <= bounds[1] + 1e-6,
+            bounds[0] - over <= low and high <= bounds[1] + over,
             expected=f"perturbed inputs inside {bounds} from attack {name!r}",
             got=f"values from {low:.6g} to {high:.6g}",
             remedy="The attack is faulty; nothing was measured with it.",
@@ -114,12 +120,16 @@ class LpBall:
         return moved if self.bounds is None else moved.clamp_(*self.bounds)
 
     def check(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon, name: str) -> None:
-        """Refuse a proposal outside the ball (by over 1e-6, float64) or the bounds, of wrong shape, or not finite."""
+        """Refuse a proposal outside the ball or the bounds, of wrong shape, or not finite.
+
+        In float64, by over 1e-6; for inputs larger than 1 by over that share of the largest: what their own format
+        rounds.
+        """
         _check_inputs(perturbed, inputs, self.bounds, name)
         excess = self.size(perturbed, inputs) - epsilon
         worst = float(excess.max()) if len(excess) else 0.0
         need(
-            worst <= 1e-6,
+            worst <= _rounding(inputs),
             expected=f"perturbations of {self.norm} norm at most epsilon from attack {name!r}",
             got=f"one that is {worst:.3g} larger",
             remedy="The attack is faulty; nothing was measured with it.",
