@@ -6,12 +6,22 @@ few plain lines, on a net whose first layer is random and whose readout is solve
 
 import functools
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy
 import torch
 from sklearn.datasets import load_digits
 
+from eigenfall.corruptions.contrast import Contrast
+from eigenfall.corruptions.fog import Fog
+from eigenfall.neighbourhoods import bounding, smoothing
+from eigenfall.plans import Plan
+from eigenfall.smoothness.distance import Distance
+from eigenfall.smoothness.frobenius import Frobenius
+from eigenfall.smoothness.logvolume import LogVolume
+from eigenfall.stages import consumed
+from eigenfall.surroundings import exploring, spoiling
 from eigenfall.types import (
     Estimate,
     GaussianNoise,
@@ -22,6 +32,7 @@ from eigenfall.types import (
     Smoothness,
     Spectrum,
     SpectrumFit,
+    Split,
     Verdict,
 )  # fmt: skip
 
@@ -185,6 +196,47 @@ def records(seeds=3, arms=(("plain", 0.0, 1e-6), ("tilted", 0.5, 1e-2))):
         for place, (arm, tilt, ridge) in enumerate(arms)
         for seed in range(seeds)
     )
+
+
+class Net(torch.nn.Module):
+    """The same net as a module of images."""
+
+    def __init__(self, tilt, ridge, seed):
+        super().__init__()
+        first, second = net(tilt, ridge, seed)
+        self.first = torch.nn.Linear(64, first.shape[1], bias=False)
+        self.second = torch.nn.Linear(first.shape[1], 10, bias=False)
+        self.first.weight.data, self.second.weight.data = first.T.float(), second.T.float()
+
+    def forward(self, inputs):
+        return self.second(self.first(inputs.flatten(1)).relu())
+
+
+@functools.cache
+def surrounded(seeds=2):
+    """Two arms with everything measured around 40 images, and one with nothing of it."""
+    images, targets = digits()
+    some = Split(images[1200:1240].reshape(-1, 1, 8, 8).float(), targets[1200:1240])
+    measures = (Frobenius(), LogVolume(), Distance(), Frobenius(projections=4))
+    plain = records(seeds)
+    made = []
+    for entry, (tilt, ridge) in zip(plain, [(0.0, 1e-6)] * seeds + [(0.5, 1e-2)] * seeds, strict=True):
+        seed = entry.run["seed"]
+        plan = Plan(smoothness=measures, corruptions=(Fog(), Contrast()), planes=4, seed=seed)
+        model, one, rows = Net(tilt, ridge, seed).eval(), entry.measurement, list(entry.measurement.rows)
+        fields = {}
+        for found in (
+            consumed(smoothing(model, some.inputs, ("first",), plan)),
+            consumed(bounding(model, some.inputs[:1], one.margins, one.curves["headline"], "pixel", seed)),
+            consumed(spoiling(model, some, plan)),
+            consumed(exploring(model, some, plan, (0.0, 1.0), None)),
+        ):
+            rows += found["rows"]
+            fields |= {name: value for name, value in found.items() if name not in ("rows", "notices")}
+        made.append(replace(entry, measurement=replace(one, **fields, rows=tuple(rows))))
+    bare = [record("bare", seed, measured(0.0, 1e-3, seed, "bare"), ("ridge:strength=0.001",)) for seed in range(seeds)]
+    bare = [replace(entry, measurement=replace(entry.measurement, smoothness={}, margins=None)) for entry in bare]
+    return (*made, *bare)
 
 
 def responses_record(name="session.npz", interval=True):

@@ -21,10 +21,11 @@ def recordings(folder):
     return [recordingrecords.saved(folder / "runs", responses, "powerlaw:stimuli=120,units=60", measurement)]
 
 
-@pytest.fixture(scope="module", params=["models", "recording"])
+@pytest.fixture(scope="module", params=["models", "recording", "surrounded"])
 def report(request, tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
-    found = pagerecords.records() if request.param == "models" else recordings(folder)
+    made = {"models": pagerecords.records, "surrounded": pagerecords.surrounded}
+    found = made[request.param]() if request.param in made else recordings(folder)
     return page.write(found, folder / "report.html", "A title", "eigenfall demo")
 
 

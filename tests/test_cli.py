@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from exact import refusal
 
 from eigenfall.cli import COMMANDS, main, overview
+from eigenfall.commands import screen
+from eigenfall.commands.summary import gathered, show
+from eigenfall.corruptions.saturate import Saturate
 from eigenfall.records import load_all
 
 QUICK = ["--steps", "60", "--architecture", "mlp:widths=16/16", "--fit", "leastsquares:first_rank=2", "--draws", "4"]
@@ -115,6 +120,56 @@ def test_attack_with_a_bundle_keeps_a_record_with_its_checks_and_a_page(trained,
     (kept,) = load_all(tmp_path)
     assert not kept.measurement.spectra
     assert (tmp_path / f"{kept.name}.html").is_file()
+
+
+def test_everything_is_reached_from_the_prompt(trained, tmp_path, capsys):
+    (record,) = (trained / "runs").glob("plain-*")
+    asked = ["--smoothness", "frobenius", "--smoothness", "distance", "--corruption", "all", "--planes", "10"]
+    small = [*SMALL[4:], "--norm", "L2", "--plane-extent", "0.5"]
+    arguments = ["measure", str(record), *asked, *small, "--output", str(tmp_path / "runs")]
+    assert main([*arguments, "--json", str(tmp_path / "rows.json")]) == 0
+    found = rows(tmp_path / "rows.json")
+    assert {entry["corruption"] for entry in found if "corruption" in entry} >= {"fog", "jpeg", "snow"}
+    assert {entry["extent"] for entry in found if "extent" in entry} == {0.5}
+    assert {"distance_correlation", "certified_accuracy", "lipschitz_bound"} <= {entry["quantity"] for entry in found}
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mean accuracy under corruptions (16, severities 1 2 3 4 5)" in said
+    assert "on 10 planes, ± 0.5 L2" in said
+    assert "saturate: left out of all corruptions." in said
+    (made,) = load_all(tmp_path / "runs")
+    assert made.run["measurement"]["corruptions"] is None
+    assert [text.partition(":")[0] for text in made.run["measurement"]["smoothness"]] == ["frobenius", "distance"]
+    for key in ("hendrycks2019", "elsayed2018", "hoffman2019"):
+        assert key in made.bibliography
+    assert main(["report", str(tmp_path / "runs"), "--output", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text()
+    assert all(f'id="{section}"' in page for section in ("planes", "corruptions", "smoothness"))
+
+
+def test_arms_stand_in_one_table_with_what_only_some_were_measured_by(trained, tmp_path, capsys):
+    both = [str(path) for path in sorted((trained / "runs").glob("*-s0-*"))]
+    for path, asked in zip(both, (["--corruption", "fog"], []), strict=True):
+        command = ["measure", path, *SMALL[4:], "--preset", "none", *asked, "--output", str(tmp_path / "runs")]
+        assert main(command) == 0
+    capsys.readouterr()
+    found = gathered([tmp_path / "runs"])
+    show(found, "Both", screen.printing(""))
+    lines = capsys.readouterr().out.splitlines()
+    (corrupted,) = [line for line in lines if line.strip().startswith("corrupted")]
+    assert corrupted.count("%") == 1
+    assert "–" in corrupted
+    (bound,) = [line for line in lines if line.strip().startswith("Lipschitz bound, L2")]
+    assert "–" not in bound
+
+
+def test_what_cannot_be_corrupted_is_refused_before_training(tmp_path, capsys):
+    command = ["train", *SMALL, "--corruption", "fog", "--corruption", "saturate", "--output", str(tmp_path / "runs")]
+    assert main(command) == 2
+    said = capsys.readouterr().err
+    refused = refusal(Saturate(), torch.zeros(1, 1, 8, 8), 1, torch.Generator())
+    assert refused.startswith("Expected")
+    assert refused in " ".join(said.split())
+    assert "training" not in said
 
 
 def test_a_twin_is_part_of_what_was_run(trained, capsys, tmp_path):

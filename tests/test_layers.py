@@ -21,7 +21,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("distances",),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
     ("blocks", "contrasts", "distributions", "eigenmoments", "grams", "jackknife", "momentfits", "shrinking"),
-    ("operatornorms", "planes", "sensitivity", "smoothnessrows", "snapshots", "subsets", "windows"),
+    ("corruptionerror", "operatornorms", "planes", "sensitivity", "smoothnessrows", "snapshots", "subsets", "windows"),
     ("globalbounds",),
     ("cluster", "population", "presentations", "slopes"),
     ("assemblies", "recorded", "stored"),
@@ -33,7 +33,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     ("landscapes",),
     # 3
-    ("coverage", "pipeline", "presets", "rivals", "subsampling"),
+    ("coverage", "neighbourhoods", "pipeline", "presets", "rivals", "subsampling", "surroundings"),
     ("beside",),
     ("exponents",),
     ("measurement", "comparison", "settings"),

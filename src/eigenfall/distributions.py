@@ -6,8 +6,10 @@ its values over resamples. Spectra must never be resampled so (`eigenfall.interv
 Source: Efron 1979, Ann. Statist. 7, doi:10.1214/aos/1176344552.
 """
 
+import math
 from collections.abc import Callable
 
+import numpy as np
 import torch
 from jaxtyping import Float64
 from scipy import stats
@@ -18,6 +20,20 @@ from eigenfall.statistics import FEWEST_ROWS, bootstrap
 from eigenfall.types import ByDistance, Distribution, Estimate, Smoothness
 
 Statistic = Callable[[Float64[Tensor, "draws inputs"]], Float64[Tensor, " draws"]]
+
+
+def quantile(share: float) -> Statistic:
+    """The statistic that is a quantile, between its two neighbours in proportion; partitions rows, which sorts less."""
+
+    def of_rows(drawn: Float64[Tensor, "draws inputs"]) -> Float64[Tensor, " draws"]:
+        place = share * (drawn.shape[1] - 1)
+        below, above = math.floor(place), math.ceil(place)
+        rows = torch.from_numpy(np.partition(drawn.numpy(), sorted({below, above}), axis=1))
+        if below == above:
+            return rows[:, below]
+        return rows[:, below].lerp(rows[:, above], place - below)
+
+    return of_rows
 
 
 def bootstrapped(
@@ -44,10 +60,10 @@ def bootstrapped(
     """
     need(len(values) >= 1, expected="at least one value", got="none", remedy="Measure more inputs.")
     need(draws >= 10, expected="ten draws or more", got=f"{draws}", remedy="Use draws=1000, which is the default.")
+    values = values.cpu()
     whole = float(statistic(values[None])[0])
     if len(values) < FEWEST_ROWS:
         return Estimate(whole, level=level)
-    values = values.cpu()
     low, high = bootstrap(len(values), lambda drawn: statistic(values[drawn]), generator, draws, level)
     return Estimate(whole, low, high, level, "images")
 
@@ -81,7 +97,7 @@ def distribution(
     values = (smoothness.relative if relative else smoothness.values)[kept].cpu()
 
     def at(share: float) -> Estimate:
-        return bootstrapped(values, lambda drawn: drawn.quantile(share, dim=1), generator, draws, level)
+        return bootstrapped(values, quantile(share), generator, draws, level)
 
     return Distribution(
         quantity=smoothness.quantity,
@@ -138,7 +154,7 @@ def by_distance(
     middles, medians, counts = [], [], []
     for chosen in where.argsort(stable=True).tensor_split(bins):
         middles.append(float(where[chosen].quantile(0.5)))
-        medians.append(bootstrapped(values[chosen], lambda drawn: drawn.quantile(0.5, dim=1), generator, draws, level))
+        medians.append(bootstrapped(values[chosen], quantile(0.5), generator, draws, level))
         counts.append(len(chosen))
     places = torch.arange(len(values), dtype=torch.float64)
 

@@ -66,11 +66,7 @@ def landscape(
     )
     along = torch.linspace(-extent, extent, side, dtype=torch.float64)
     inputs = _inputs(plane, along).to(device_of(model))
-    inside = torch.ones(side, side, dtype=torch.bool)
-    if bounds is not None:
-        low, high = (torch.as_tensor(end).to(inputs) for end in bounds)
-        rounding = 1e-6  # x₀ itself may lie on the edge
-        inside = ((inputs >= low - rounding) & (inputs <= high + rounding)).flatten(1).all(1).reshape(side, side).cpu()
+    inside = _inside(inputs, bounds).reshape(side, side)
     middle = side // 2
     need(
         bool(inside[middle, middle]),
@@ -118,6 +114,25 @@ def _inputs(plane: Plane, along: Float64[Tensor, " side"]) -> Float[Tensor, "pla
     shape = (-1, *[1] * plane.origin.ndim)
     right, up = right.reshape(shape).to(plane.origin.device), up.reshape(shape).to(plane.origin.device)
     return (plane.origin.double() + right * plane.first.double() + up * plane.second.double()).to(plane.origin)
+
+
+def _inside(inputs: Float[Tensor, "places ..."], bounds: Bounds | None) -> Bool[Tensor, " places"]:
+    """Whether each place lies within the bounds, to rounding: x₀ itself may lie on the edge."""
+    if bounds is None:
+        return torch.ones(len(inputs), dtype=torch.bool)
+    low, high = (torch.as_tensor(end).to(inputs) for end in bounds)
+    return ((inputs >= low - 1e-6) & (inputs <= high + 1e-6)).flatten(1).all(1).cpu()
+
+
+def has_room(plane: Plane, extent: float, side: int, bounds: Bounds | None) -> bool:
+    """Whether a plane has some area inside the bounds: one of the four cells around x₀, on such a grid.
+
+    A random plane has none where x₀ touches the bounds, as the black and white pixels of an image do.
+    """
+    around = torch.linspace(-extent, extent, side, dtype=torch.float64)[side // 2 - 1 : side // 2 + 2]
+    inside = _inside(_inputs(plane, around), bounds).reshape(3, 3)
+    cells = inside[:-1, :-1] & inside[1:, :-1] & inside[:-1, 1:] & inside[1:, 1:]
+    return bool(cells.any())
 
 
 def _regions(classes: Int64[Tensor, "side side"], inside: Bool[Tensor, "side side"]) -> int:
@@ -220,4 +235,5 @@ def summary(
         base_share=mean(lambda one: one.base_share),
         norm_spread=mean(lambda one: one.norm_spread),
         left_out=len(landscapes) - len(kept),
+        extent=float(kept[0].along[-1]),
     )

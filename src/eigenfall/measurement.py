@@ -19,13 +19,15 @@ from eigenfall.exponents import measuring_responses
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.intervals import half_samples
 from eigenfall.layers import OUTPUTS, device_of, hidden_names, layer_names, left_as_found, need_layers
+from eigenfall.neighbourhoods import bounding, smoothing
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged
-from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_smoothness, of_spectrum, of_verdicts
+from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
-from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Smoothness, Split, Stage
+from eigenfall.surroundings import exploring, need_surroundings, spoiling
+from eigenfall.types import Bounds, Evidence, LpBall, Measurement, Responses, Row, Split, Stage
 
 Progressing = Generator[Stage, None, Measurement]
 
@@ -79,12 +81,13 @@ def measuring(
     scale: Tensor | None = None,
     twin: nn.Module | None = None,
 ) -> Progressing:
-    """Spectra over the stimuli; smoothness, accuracy and robustness over the examples, piece by piece.
+    """Spectra over the stimuli; smoothness, accuracy, robustness and all else over the examples, piece by piece.
 
     Args:
         model: any module; left as it was found.
         stimuli: inputs as a tensor, an array, or an iterable of batches that can be iterated again.
-        examples: what accuracy, smoothness and attacks are measured on; `None`: spectra only.
+        examples: what all but spectra is measured on, the first of them where a plan says how many; `None`: spectra
+            only.
         plan: what is measured, and how.
         bounds: lowest and highest value of an input.
         unit: of the inputs.
@@ -92,12 +95,13 @@ def measuring(
         scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
         twin: an undefended model of the same inputs and classes (`robustness.gathering`).
     """
+    need_surroundings(plan, None if examples is None else examples.inputs)
     layers = chosen_layers(model, plan)
     responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
     found = yield from _spectra(responses, plan)
     rows: list[Row] = list(found["rows"])
-    smoothness: dict[str, Smoothness] = {}
-    evidence, verdicts, found_margins = Evidence(curves={}), (), None
+    fields: dict[str, Any] = {"spectra": found["spectra"], "fits": found["fits"], "notices": found["notices"]}
+    evidence, verdicts = Evidence(curves={}), ()
     here = None
     if examples is not None:
         here = Split(examples.inputs.to(device_of(model)), examples.targets.to(device_of(model)))
@@ -105,12 +109,10 @@ def measuring(
         if twin is not None:
             _need_classes(twin, here)
         some = here.inputs[: plan.smoothness_inputs]
-        for number, layer in enumerate((OUTPUTS, *layers) if len(some) else ()):
-            yield Stage(f"smoothness of {layer}", number, len(layers) + 1)
-            smoothness[layer] = plan.smoothness(model, some, layer, _seeded(plan.seed))
-            rows += of_smoothness(smoothness[layer])
-        found_margins = margins(model, here, plan.batch_size)
-        rows.append(of_clean(found_margins > 0))
+        if len(some):
+            _add(fields, rows, (yield from smoothing(model, some, layers, plan)))
+        fields["margins"] = margins(model, here, plan.batch_size)
+        rows.append(of_clean(fields["margins"] > 0))
     if here is not None and plan.preset != "none":
         attacked = Split(here.inputs[: plan.attacked_inputs], here.targets[: plan.attacked_inputs])
         evidence = yield from gathering(
@@ -137,17 +139,30 @@ def measuring(
         rows += of_verdicts(verdicts)
         rows += of_gap(evidence.curves, "autoattack")
         rows += of_randomised(evidence.measured, norm=plan.norm, unit=unit)
+    if here is not None:
+        headline = evidence.curves.get("headline")
+        if plan.smoothness_inputs:
+            bound = yield from bounding(model, here.inputs[:1], fields["margins"], headline, unit, plan.seed)
+            _add(fields, rows, bound)
+        if plan.corruptions != ():
+            some = Split(here.inputs[: plan.attacked_inputs], here.targets[: plan.attacked_inputs])
+            _add(fields, rows, (yield from spoiling(model, some, plan)))
+        if plan.planes:
+            _add(fields, rows, (yield from exploring(model, here, plan, bounds, headline)))
     return Measurement(
         name=name,
-        spectra=found["spectra"],
-        fits=found["fits"],
-        smoothness=smoothness,
         curves=evidence.curves,
         verdicts=tuple(verdicts),
         rows=tuple(rows),
-        notices=tuple(found["notices"]),
-        margins=found_margins,
+        **{**fields, "notices": tuple(fields["notices"])},
     )
+
+
+def _add(fields: dict[str, Any], rows: list[Row], found: Mapping[str, Any]) -> None:
+    """Add what was found: its rows, its notices to those of before, and fields of a measurement."""
+    rows.extend(found.get("rows", ()))
+    fields["notices"] = [*fields["notices"], *found.get("notices", ())]
+    fields.update({name: value for name, value in found.items() if name not in ("rows", "notices")})
 
 
 def _need_classes(model: nn.Module, examples: Split) -> None:

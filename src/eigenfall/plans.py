@@ -1,14 +1,13 @@
 """What is measured, and how: the settings of one measurement, of a model or of a recording."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from eigenfall.check import need
 from eigenfall.grams import MEMORY
 from eigenfall.layers import View
 from eigenfall.linalg import Precision
-from eigenfall.smoothness.frobenius import Frobenius
 
 Splitting = Literal["halves", "alternate", "first", "none"]
 
@@ -18,6 +17,7 @@ LEAST = {
     "redraws": 0,
     "subsets": 0,
     "smoothness_inputs": 0,
+    "planes": 0,
     "attacked_inputs": 1,
     "batch_size": 1,
 }
@@ -49,8 +49,15 @@ class Plan:
         memory: GB that a recording's second moments may take.
         cluster: address of a Dask scheduler that finds a recording's second moments; empty: this machine. It changes
             no number.
-        smoothness: a part of kind smoothness.
-        smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all.
+        smoothness: parts of kind smoothness, of a model's outputs and of its layers; empty: frobenius alone. Beside
+        them
+            stands a Lipschitz bound, where the model has one.
+        smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all, nor its bound.
+        corruptions: parts of kind corruptions, each at five severities, of the inputs that are attacked; `None`: all of
+            ours that take these images.
+        planes: on how many random planes through inputs, the first ones, decisions are looked at; 0: none.
+        plane_extent: planes go from −plane_extent to plane_extent along both directions, in the inputs' unit (L2);
+            `None`: three median critical distances of the model's own.
         preset: bundle of attacks and checks, or "none".
         norm: of the perturbations.
         epsilons: budgets, in the inputs' unit.
@@ -60,8 +67,8 @@ class Plan:
         seed: of every draw.
 
     Raises:
-        ValueError: for a count below its least, a seed that is negative, or budgets that do not ascend: before anything
-            that takes long is begun.
+        ValueError: for a count below its least, a seed that is negative, an extent that is not above 0, or budgets that
+            do not ascend: before anything that takes long is begun.
     """
 
     layers: tuple[str, ...] | None = ()
@@ -77,8 +84,11 @@ class Plan:
     precision: Precision = "float64"
     memory: float = MEMORY
     cluster: str = ""
-    smoothness: Any = field(default_factory=Frobenius)
+    smoothness: tuple[Any, ...] = ()
     smoothness_inputs: int = 1000
+    corruptions: tuple[Any, ...] | None = ()
+    planes: int = 0
+    plane_extent: float | None = None
     preset: str = "quick"
     norm: Literal["Linf", "L2"] = "Linf"
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
@@ -96,6 +106,12 @@ class Plan:
                 got=f"{count}",
                 remedy=f"Leave it out for the default, {getattr(type(self), name)}.",
             )
+        need(
+            self.plane_extent is None or 0 < self.plane_extent < math.inf,
+            expected="a plane extent above 0",
+            got=f"{self.plane_extent}",
+            remedy="Leave it out for three median critical distances of the model's own.",
+        )
         for name, what in (("epsilons", "epsilons"), ("noise", "deviations of the noise")):
             budgets = getattr(self, name)
             need(

@@ -16,7 +16,6 @@ from eigenfall.types import (
     Reliability,
     RobustnessCurve,
     Row,
-    Smoothness,
     Spectrum,
     SpectrumFit,
     Verdict,
@@ -128,35 +127,6 @@ def of_reliability(found: Reliability) -> Iterator[Row]:
         yield row("signal_share", float(share.quantile(place)), statistic=name, units=len(share))
 
 
-def of_smoothness(smoothness: Smoothness) -> Iterator[Row]:
-    """Mean with its interval over inputs, and quantiles, raw and over the layer's own scale.
-
-    Values that are not finite, or of another rank than most, are left out and counted.
-    """
-    kept = smoothness.comparable
-    if not bool(kept.any()):
-        return
-    values, relative = smoothness.values[kept], smoothness.relative[kept]
-    about: dict[str, Any] = {"layer": smoothness.layer, "method": smoothness.method, "n": len(values)}
-    if len(values) < len(kept):
-        about["left_out"] = len(kept) - len(values)
-    if smoothness.ranks is not None:
-        about["rank"] = int(smoothness.ranks[kept][0])
-    if smoothness.residuals is not None:
-        about["largest_residual"] = float(smoothness.residuals[kept].max())
-    yield row(smoothness.quantity, _mean(values), statistic="mean", **about)
-    for name, share in (("lower quartile", 0.25), ("median", 0.5), ("upper quartile", 0.75), ("95th percentile", 0.95)):
-        yield row(smoothness.quantity, float(values.quantile(share)), statistic=name, **about)
-    if smoothness.scale > 0 and smoothness.scaling != "free":
-        of = f"relative_{smoothness.quantity}"
-        yield row(of, _mean(relative), statistic="mean", scale=smoothness.scale, **about)
-
-
-def _mean(values: torch.Tensor) -> Estimate:
-    """Mean over images with Student's interval."""
-    return Estimate(*t_interval(values.tolist()), over="images")
-
-
 def of_clean(correct: torch.Tensor) -> Row:
     """Clean accuracy with Wilson's interval over images."""
     count = int(correct.sum())
@@ -258,6 +228,11 @@ OF_ONE_RUN = (
     "scale",
     "censored",
     "beyond",
+    "distance",
+    "extent",
+    "extent_of",
+    "largest_residual",
+    "left_out",
     "spread",
 )
 """What a row of one run says of that run alone; the rest says what it is a number of."""

@@ -25,6 +25,7 @@ from eigenfall.layers import device_of
 from eigenfall.measurement import measuring
 from eigenfall.rows import row, with_context
 from eigenfall.settings import Run, name_of, parts_of, settings_of
+from eigenfall.surroundings import need_surroundings
 from eigenfall.training import Diverged, captured_by, reference_of, train
 from eigenfall.types import Examples, Measurement, Responses, Row, Split, Stage, Step
 
@@ -233,6 +234,7 @@ def _of_model(
     run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples, root: Path, key: str
 ) -> Generator[Event, None, _Done]:
     history: tuple[Row, ...] = ()
+    need_surroundings(run.plan, examples.test.inputs)
     if run.verb == "train":
         history = yield from _trained(run, model, examples, root, key)
     stimuli = getattr(examples, run.stimuli).inputs

@@ -12,8 +12,12 @@ from eigenfall.atomic import sha256
 from eigenfall.packing import sha256_of
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
+from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.training import Training
 from eigenfall.types import Measurement
+
+SEVERAL = ("spectra", "fits", "dimensions", "smoothness", "corruptions")
+"""Settings of a plan that are parts."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,12 @@ def name_of(run: Run) -> str:
 
 def plan_settings(plan: Plan) -> dict[str, Any]:
     """A plan as plain values, parts in the grammar."""
-    plain = asdict(replace(plan, spectra=(), fits=(), dimensions=(), smoothness=None))
+    several = {name: getattr(plan, name) for name in SEVERAL}
+    plain = asdict(replace(plan, **dict.fromkeys(SEVERAL, ())))
     del plain["cluster"]  # where second moments are found
-    several = {name: getattr(plan, name) for name in ("spectra", "fits", "dimensions")}
-    spelt = {name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()}
-    return plain | spelt | {"smoothness": parts.spell(plan.smoothness)}
+    return plain | {
+        name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()
+    }
 
 
 def training_settings(training: Training) -> dict[str, Any]:
@@ -102,7 +107,8 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     """Every part that a run used, for its bibliography."""
     plan = run.plan
     attacks = PRESETS[plan.preset].attacks.values() if measurement.curves else ()
-    smoothness = (plan.smoothness,) if measurement.smoothness else ()
+    smoothness = (plan.smoothness or (Frobenius(),)) if measurement.smoothness else ()
+    corrupted = measurement.corruptions.corruptions.values() if measurement.corruptions is not None else ()
     estimators = {one.estimator for one in (*measurement.spectra.values(), *measurement.moments.values())}
     beside = [
         fit for found in measurement.diagnostics.values() for fit in (*found.fits, *(law.fit for law in found.laws))
@@ -115,6 +121,8 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
         *_ours("spectra", estimators),
         *_ours("fits", fits),
         *_ours("dimensions", dimensions),
+        *((plan.corruptions or ()) if corrupted else ()),
+        *_ours("corruptions", corrupted),
     )
     return tuple(part for part in some if part is not None)
 

@@ -28,8 +28,8 @@ from eigenfall.corruptions.pixelate import Pixelate
 from eigenfall.corruptions.saturate import Saturate
 from eigenfall.corruptions.shotnoise import ShotNoise
 from eigenfall.corruptions.zoomblur import ZoomBlur
-from eigenfall.robustness.corruption import corruption_curve, mean_corruption_error, of_corruptions
-from eigenfall.statistics import wilson
+from eigenfall.robustness import corruption_curve, mean_corruption_error, of_corruptions
+from eigenfall.statistics import t_interval, wilson
 from eigenfall.types import CorruptionCurve, Split
 
 
@@ -366,3 +366,18 @@ def test_rows_say_accuracy_distance_and_mean():
     )
     assert (first["low"], first["high"]) == wilson(90, 100)[1:3]
     assert rows[-1]["value"] == pytest.approx(1 - 110 / 400)
+    means = [row for row in rows if row["quantity"] == "mean_corruption_accuracy"]
+    assert [(row.get("severity"), row["value"]) for row in means] == [
+        (1, pytest.approx(0.8)), (2, pytest.approx(0.65)), (None, pytest.approx(0.725))
+    ]  # fmt: skip
+
+
+def test_means_over_corruptions_have_students_interval_over_images():
+    curve = planted([(10, 20), (30, 50)], 5)
+    found = curve.mean_accuracy()[0]
+    per_image = [0.0] * 10 + [0.5] * 20 + [1.0] * 70
+    assert (found.value, found.low, found.high) == pytest.approx(t_interval(per_image))
+    assert curve.overall.value == pytest.approx(1 - 110 / 400)
+    one = planted([(10, 20)], 5).mean_accuracy()[1]
+    assert (one.value, one.low, one.high) == pytest.approx(wilson(80, 100)[:3])
+    assert planted([(0, 0), (1, 1)], 0).overall.high == 1  # no share is above 1

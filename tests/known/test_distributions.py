@@ -6,9 +6,9 @@ from exact import refusal, seeded
 from scipy import stats
 from torch.testing import assert_close
 
-from eigenfall.distributions import bootstrapped, by_distance, distribution
-from eigenfall.rows import of_smoothness
-from eigenfall.smoothnessrows import of_distance_bins, of_distribution, of_landscapes, of_lipschitz
+from eigenfall.distributions import bootstrapped, by_distance, distribution, quantile
+from eigenfall.smoothnessrows import of_distance_bins, of_distribution, of_landscapes, of_lipschitz, of_smoothness
+from eigenfall.statistics import t_interval
 from eigenfall.types import Estimate, LandscapeSummary, LipschitzBound, Smoothness
 
 
@@ -110,22 +110,49 @@ def test_what_cannot_be_summed_up_is_refused():
     )
 
 
+@pytest.mark.parametrize("count", [1, 2, 40, 101])
+@pytest.mark.parametrize("share", [0.0, 0.25, 0.5, 0.95, 1.0])
+def test_quantiles_by_partition_are_those_by_sorting(count, share):
+    rows = torch.stack([normal(count), normal(count, 1).exp()])
+    before = rows.clone()
+    assert_close(quantile(share)(rows), rows.quantile(share, dim=1), rtol=1e-14, atol=1e-15)
+    assert torch.equal(rows, before)
+
+
 # ---------------------------------------------------------------------------------- rows
 
 
 def test_rows_of_smoothness_say_rank_residual_and_what_was_left_out():
     ranks = torch.tensor([3, 3, 2])
-    logs = [*of_smoothness(smoothness([1.0, 3, 50], scaling="logarithmic", ranks=ranks))]
+    logs = [*of_smoothness(smoothness([1.0, 3, 50], scaling="logarithmic", ranks=ranks), seeded(0))]
     assert logs[0]["value"] == 2
     assert (logs[0]["n"], logs[0]["left_out"], logs[0]["rank"]) == (2, 1, 3)
     assert logs[-1]["quantity"] == "relative_jacobian_norm"
     assert logs[-1]["value"] == pytest.approx(2 - 3 * math.log(2))
-    free = [*of_smoothness(smoothness([1.0, math.inf, 2], scaling="free"))]
+    free = [*of_smoothness(smoothness([1.0, math.inf, 2], scaling="free"), seeded(0))]
     assert not [one for one in free if one["quantity"].startswith("relative")]
     assert free[0]["value"] == 1.5
-    iterated = [*of_smoothness(smoothness([1.0, 2], residuals=torch.tensor([1e-5, 3e-5]).double()))]
+    iterated = [*of_smoothness(smoothness([1.0, 2], residuals=torch.tensor([1e-5, 3e-5]).double()), seeded(0))]
     assert iterated[0]["largest_residual"] == pytest.approx(3e-5)
-    assert [*of_smoothness(smoothness([math.nan]))] == []
+    assert [*of_smoothness(smoothness([math.nan]), seeded(0))] == []
+
+
+def test_smoothness_is_given_raw_and_over_the_layers_scale():
+    values = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
+    found = list(of_smoothness(Smoothness("jacobian_norm", "outputs", values, scale=4.0), seeded(0)))
+    mean = next(entry for entry in found if entry["quantity"] == "jacobian_norm" and entry["statistic"] == "mean")
+    relative = next(entry for entry in found if entry["quantity"] == "relative_jacobian_norm")
+    assert (mean["value"], mean["low"], mean["high"]) == t_interval([1.0, 2.0, 3.0])
+    assert relative["value"] == 0.5
+    assert next(entry for entry in found if entry.get("statistic") == "median")["value"] == 2.0
+
+
+def test_quantiles_of_smoothness_have_the_intervals_of_its_distribution():
+    values = smoothness(torch.arange(1, 102))
+    rows = {one["statistic"]: one for one in of_smoothness(values, seeded(0)) if one["quantity"] == values.quantity}
+    median = distribution(values, seeded(0)).median
+    assert (rows["median"]["value"], rows["median"]["low"], rows["median"]["high"]) == (51, median.low, median.high)
+    assert rows["lower quartile"]["low"] < 26 < rows["lower quartile"]["high"] < rows["median"]["value"]
 
 
 def test_rows_of_summaries_carry_their_intervals():
@@ -137,7 +164,7 @@ def test_rows_of_summaries_carry_their_intervals():
     binned = [*of_distance_bins(by_distance(smoothness(normal(40)), smoothness(normal(40, 1)), seeded(0), 4, draws=20))]
     assert [one["quantity"] for one in binned] == ["distance_correlation", *["median_at_distance"] * 4]
     assert binned[0]["n"] == 40
-    assert [one["n"] for one in binned[1:]] == [10] * 4
+    assert [(one["n"], one["bin"]) for one in binned[1:]] == [(10, 1), (10, 2), (10, 3), (10, 4)]
     whole = LandscapeSummary("random", 8, 4, Estimate(2.0), Estimate(1.0), Estimate(0.5), Estimate(math.nan), 1)
     assert [(one["quantity"], one["n"], one["left_out"]) for one in of_landscapes(whole)] == [
         ("landscape_regions", 4, 1), ("landscape_boundary_per_area", 4, 1), ("landscape_base_share", 4, 1)

@@ -11,11 +11,22 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 from eigenfall import figures
+from eigenfall.figures.corruption import mean_errors
 from eigenfall.figures.robustness import accuracies, kind
 from eigenfall.figures.smoothness import against_margin, margin_correlation
 from eigenfall.figures.spectrum import shown_ranks
 from eigenfall.figures.style import MARKS, PALETTE, plain
-from eigenfall.types import Estimate, GaussianNoise, LpBall, Measurement, RobustnessCurve, Smoothness, Spectrum
+from eigenfall.types import (
+    ByDistance,
+    CorruptionCurve,
+    Estimate,
+    GaussianNoise,
+    LpBall,
+    Measurement,
+    RobustnessCurve,
+    Smoothness,
+    Spectrum,
+)
 
 
 @pytest.fixture
@@ -220,9 +231,9 @@ def test_names_are_shown_as_they_are():
         ),
         (
             lambda: figures.plot(3),
-            "Expected one of Spectrum, SpectrumFit, Smoothness, RobustnessCurve, LocalSlopes, Subsampling, "
-            "SimulatedBias, LawScore, Moments, Reliability, Dimension, Landscape, SensitivityMap, Measurement, "
-            "Diagnostics, got a int. Plot one of its values.",
+            "Expected one of Spectrum, SpectrumFit, Smoothness, RobustnessCurve, ByDistance, CorruptionCurve, "
+            "LocalSlopes, Subsampling, SimulatedBias, LawScore, Moments, Reliability, Dimension, Landscape, "
+            "SensitivityMap, Measurement, Diagnostics, got a int. Plot one of its values.",
         ),
         (
             lambda: figures.plot(ball([[True]], [True], (0.1,)), fit=pagerecords.straight_line(spectrum([1.0] * 50))),
@@ -260,3 +271,59 @@ def test_smoothness_against_margin_draws_bin_medians_and_says_the_rank_correlati
     assert numpy.allclose(line.get_xdata(), numpy.median(bins, axis=1) / 2)
     assert numpy.allclose(line.get_ydata(), numpy.median(numpy.exp(bins), axis=1) / 2)
     assert line.get_label() == "up: Spearman ρ = +1.00"
+
+
+def test_smoothness_against_margin_leaves_out_what_does_not_compare():
+    ax = Figure().subplots()
+    margins = numpy.linspace(-1, 3, 100)
+    ranks = torch.full((100,), 9)
+    ranks[::4] = 8
+    values = torch.from_numpy(2 * margins)
+    values[::4] = 1e6
+    volumes = Smoothness("log_volume", "outputs", values, 1.0, scaling="logarithmic", ranks=ranks)
+    against_margin(ax, [volumes], [margins], "up", figures.series(0))
+    assert margin_correlation([volumes], [margins]) == pytest.approx(1)
+    assert ax.get_yscale() == "linear"
+    assert ax.get_lines()[0].get_ydata().max() < 10
+
+
+def by_distance(*medians, rank=-0.4):
+    middles = tuple(Estimate(value, 0.9 * value, 1.1 * value) for value in medians)
+    places = tuple(float(2**place) for place in range(len(medians)))
+    return ByDistance("relative_jacobian_norm", "outputs", places, middles, (5,) * len(medians), Estimate(rank))
+
+
+def test_smoothness_against_distance_draws_medians_and_their_intervals_averaged_over_seeds():
+    ax = Figure().subplots()
+    figures.plot([by_distance(4.0, 2.0, 1.0), by_distance(2.0, 2.0, 3.0, rank=-0.2)], ax, "net")
+    (line,) = ax.get_lines()
+    assert numpy.allclose(line.get_xdata(), (1, 2, 4))
+    assert numpy.allclose(line.get_ydata(), (3, 2, 2))
+    assert line.get_label() == "net: Spearman ρ = −0.30"
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((0.9 * 2, 1.1 * 3))
+
+
+def corrupted(*errors, seed=0):
+    """A corruption's curve over 20 images, so many of them wrong at each severity; clean ones are right."""
+    correct = torch.stack([torch.arange(20) >= wrong for wrong in errors])[None]
+    severities = tuple(range(1, 1 + len(errors)))
+    rms = torch.zeros(1, len(errors), dtype=torch.float64)
+    return CorruptionCurve({"fog": "fog"}, severities, correct, torch.ones(20, dtype=torch.bool), rms, seed)
+
+
+def test_corruptions_are_drawn_by_severity_from_the_clean_accuracy():
+    ax = Figure().subplots()
+    figures.plot([corrupted(2, 10), corrupted(4, 14, seed=1)], ax, "net")
+    (line,) = ax.get_lines()
+    assert list(line.get_xdata()) == [0, 1, 2]
+    assert numpy.allclose(line.get_ydata(), (1, 0.85, 0.4))
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["clean", "1", "2"]
+
+
+def test_the_mean_corruption_error_is_taken_seed_by_seed():
+    ours = {0: corrupted(2, 10), 1: corrupted(4, 14, seed=1), 2: corrupted(20, 20, seed=2)}
+    theirs = {0: corrupted(4, 20), 1: corrupted(4, 14, seed=1), 5: corrupted(1, 1, seed=5)}
+    assert mean_errors(ours, theirs).value == pytest.approx((12 / 24 + 1) / 2)
+    assert mean_errors(ours, {7: corrupted(4, 20)}) is None  # no seed in common
+    assert mean_errors(ours, {0: corrupted(0, 0)}) is None  # nothing to divide by

@@ -1,7 +1,8 @@
 """The user's questions, in a few lines of Python."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -12,12 +13,17 @@ import eigenfall
 from eigenfall.architectures.mlp import MLP
 from eigenfall.attacks.pgd import PGD
 from eigenfall.checks.transfer import Transfer
+from eigenfall.corruptions.fog import Fog
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
-from eigenfall.measurement import measure
+from eigenfall.measurement import measure, measuring
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
+from eigenfall.records import load, save
+from eigenfall.smoothness.distance import Distance
 from eigenfall.smoothness.frobenius import Frobenius
+from eigenfall.smoothness.logvolume import LogVolume
+from eigenfall.types import Split
 
 PLAN = Plan(
     fits=(LeastSquares(first_rank=2),),
@@ -160,9 +166,96 @@ def test_the_model_is_left_as_it_was(model, digits):
 
 
 def test_projections_can_be_chosen(model, digits):
-    plan = Plan(**{**PLAN.__dict__, "smoothness": Frobenius(projections=8), "preset": "none"})
+    plan = Plan(**{**PLAN.__dict__, "smoothness": (Frobenius(projections=8),), "preset": "none"})
     found = measure(model, digits.test.inputs, digits.test.targets, plan=plan)
     assert len(found.smoothness["outputs"].values) == 30
+
+
+@pytest.fixture(scope="module")
+def whole(model, digits):
+    """Everything that can be measured of a model."""
+    every = {"smoothness": (Frobenius(), LogVolume(), Distance()), "corruptions": (Fog(),), "planes": 10}
+    return measure(model, digits.test.inputs, digits.test.targets, plan=replace(PLAN, norm="L2", **every))
+
+
+def test_everything_is_reached_by_one_call(whole):
+    assert {one.quantity for one in whole.smoothness.values()} == {
+        "jacobian_norm",
+        "log_volume",
+        "first_order_distance",
+    }
+    assert list(whole.by_distance) == ["outputs", "outputs/log_volume"]
+    assert whole.corruptions.correct.shape == (1, 5, 60)
+    assert (whole.landscapes.planes, whole.landscape.plane.base) == (10, 0)
+    assert whole.lipschitz.value >= float(whole.smoothness["outputs"].values.max()) / np.sqrt(10)
+    quantities = {row["quantity"] for row in whole.rows}
+    assert quantities >= {
+        "log_volume", "first_order_distance", "distance_correlation", "lipschitz_bound", "certified_distance",
+        "certified_accuracy", "mean_corruption_accuracy", "corruption_accuracy", "landscape_base_share",
+    }  # fmt: skip
+
+
+def test_what_was_not_asked_for_is_not_there(found):
+    assert found.corruptions is None
+    assert found.landscapes is None
+    assert found.by_distance == {}
+    assert found.lipschitz.value > 0  # it stands beside smoothness
+
+
+def test_without_smoothness_there_is_no_bound(model, digits):
+    plan = replace(PLAN, smoothness_inputs=0, preset="none")
+    alone = measure(model, digits.test.inputs[:20], digits.test.targets[:20], plan=plan)
+    assert alone.lipschitz is None
+    assert alone.smoothness == {}
+
+
+def test_what_cannot_be_corrupted_is_refused_before_a_spectrum(digits):
+    flat = nn.Sequential(nn.Linear(64, 10))
+    stages = measuring(flat, digits.test.inputs.flatten(1), Split(digits.test.inputs.flatten(1), digits.test.targets),
+                       replace(PLAN, corruptions=(Fog(),), layers=("0",)))  # fmt: skip
+    with pytest.raises(ValueError) as refusal:
+        next(stages)
+    assert str(refusal.value).startswith(
+        "Expected images (channels, height, width) in [0, 1] to corrupt, got inputs of"
+    )
+
+
+def test_it_prints_the_whole_briefly(whole):
+    lines = str(whole).splitlines()
+    (bound,) = [line for line in lines if "Lipschitz" in line]
+    assert bound == f"  Lipschitz bound of the outputs, L2: {whole.lipschitz.value:.4g}"
+    assert sum("median log volume" in line for line in lines) == 3
+    (spoiled,) = [line for line in lines if "corruptions" in line]
+    share = whole.corruptions.overall
+    assert spoiled == (
+        f"  mean accuracy under corruptions (1, severities 1 2 3 4 5): {100 * share.value:.1f} % "
+        f"[{100 * share.low:.1f}, {100 * share.high:.1f}]"
+    )
+    (planes,) = [line for line in lines if "on 10 planes" in line]
+    assert f"± {whole.landscapes.extent:.3g} L2" in planes
+
+
+def test_the_whole_comes_back_from_its_record(whole, tmp_path):
+    record = save(tmp_path, {"verb": "measure", "arm": "whole", "seed": 0}, whole)
+    again = load(record.path).measurement
+    for field in fields(whole):
+        assert (getattr(again, field.name) is None) == (getattr(whole, field.name) is None)
+    for row, before in zip(again.rows, whole.rows, strict=True):  # a check that did not run has no number, NaN
+        assert {**row, "value": 0} == {**before, "value": 0}
+    assert again.by_distance == whole.by_distance
+    assert again.landscapes == whole.landscapes
+    assert again.lipschitz == whole.lipschitz
+    assert torch.equal(again.corruptions.correct, whole.corruptions.correct)
+    assert torch.equal(again.landscape.classes, whole.landscape.classes)
+    assert str(again) == str(whole)
+
+
+def test_the_whole_is_drawn_a_panel_for_each_part(whole):
+    matplotlib.use("agg")
+    panels = eigenfall.plot(whole)
+    # two spectra, three measures, two by distance, the curves, corruptions, and a plane
+    assert len(panels) == 2 + 3 + 2 + 1 + 1 + 1
+    matplotlib.pyplot.close("all")
 
 
 def test_a_model_without_inputs_is_refused(model):

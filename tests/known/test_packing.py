@@ -112,7 +112,45 @@ def measurement():
         verdicts=(Verdict("p1", "gradients", "PASS", math.nan, "< 1e-3", "fine"),),
         rows=({"quantity": "alpha", "value": 1.04, "low": math.nan, "layer": "hidden1"},),
         notices=("ranks 3–4 were left out",),
+        by_distance={
+            "outputs": types.ByDistance(
+                "relative_jacobian_norm", "outputs", (0.1, 0.3), (Estimate(2.0), Estimate(1.0)), (5, 5), Estimate(-0.4)
+            )
+        },
+        lipschitz=types.LipschitzBound(6.0, {"readout": 6.0}),
+        corruptions=types.CorruptionCurve(
+            {"fog": "fog:exponent=2.5"},
+            (1, 5),
+            broken,
+            torch.tensor([True, False]),
+            torch.tensor([[0.1, 0.3]], dtype=torch.float64),
+            seed=3,
+        ),
+        landscapes=types.LandscapeSummary(
+            "random", 8, 4, Estimate(2.0), Estimate(1.0), Estimate(0.5), Estimate(math.nan), 1, 0.6, "as asked", False
+        ),
+        landscape=types.Landscape(
+            types.Plane(torch.ones(1, 2), torch.eye(2)[:1], torch.eye(2)[1:]),
+            torch.linspace(-0.6, 0.6, 3, dtype=torch.float64),
+            torch.tensor([[0, 0, 1]] * 3),
+            torch.ones(3, 3, dtype=torch.bool),
+            0,
+            2,
+            1.44,
+            1.2,
+        ),
     )
+
+
+def test_a_record_from_before_these_were_measured_is_read_without_them():
+    tree, arrays = pack(measurement())
+    for name in ("by_distance", "lipschitz", "corruptions", "landscapes", "landscape"):
+        del tree[name]
+    del tree["smoothness"]["outputs"]["ranks"]
+    before = unpack(tree, arrays)
+    assert (before.by_distance, before.lipschitz, before.corruptions) == ({}, None, None)
+    assert (before.landscapes, before.landscape, before.smoothness["outputs"].ranks) == (None, None, None)
+    assert same(before.curves, measurement().curves)
 
 
 def test_a_whole_measurement_comes_back_exactly():

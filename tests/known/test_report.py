@@ -11,8 +11,9 @@ import pytest
 import torch
 from pageoutline import HOSTILE, outline
 
-from eigenfall.report import arms, numbers, page, tables, words
-from eigenfall.types import Estimate, Verdict
+from eigenfall.corruptionerror import mean_corruption_error
+from eigenfall.report import arms, numbers, page, smoothness, surroundings, tables, words
+from eigenfall.types import Estimate, Smoothness, Verdict
 
 
 @pytest.fixture(scope="module")
@@ -274,3 +275,136 @@ def test_attacks_alone_are_asked_about_alone():
     assert "How robust is the network?" in text
     assert "eigenvalues of the code" not in text
     assert "<p>Not measured.</p>" in text
+
+
+# ------------------------------------------------------------- everything around the inputs
+
+
+@pytest.fixture(scope="module")
+def around():
+    return page.html(pagerecords.surrounded(), "A title", "eigenfall report runs")
+
+
+@pytest.fixture(scope="module")
+def found():
+    return arms.arms(pagerecords.surrounded())
+
+
+def test_sections_of_what_was_measured_stand_in_order(around):
+    order = ["The numbers", "Spectra", "Smoothness", "Decisions on planes", "Robustness", "Corruptions",
+             "What could be wrong", "How it was made"]  # fmt: skip
+    assert re.findall(r"<h2[^>]*>(.*?)</h2>", around) == order
+    levels = outline(around).headings
+    assert all(after - before <= 1 for before, after in itertools.pairwise(levels))
+    ids = re.findall(r'\sid="([^"]*)"', around)
+    assert len(set(ids)) == len(ids)
+    assert all(url.startswith(("#", "data:")) for url in outline(around).urls)
+    for label in re.findall(r'<svg role="img" aria-label="([^"]*)"', around):
+        assert re.search(r"\d", label)
+
+
+def test_every_measure_is_told_apart(found):
+    names = ["outputs", "outputs/log_volume", "outputs/jacobian_norm#2", "first/log_volume"]
+    assert [tables.quantity_and_layer(found, name) for name in names] == [
+        ("‖J‖ of outputs", "outputs"),
+        ("log-volume of outputs", "outputs"),
+        ("‖J‖ of outputs, number 2", "outputs"),
+        ("log-volume of first", "first"),
+    ]
+    titles = [title for title, _ in tables.summary(found).columns]
+    assert titles[5:] == [
+        "‖J‖ of outputs", "‖J‖ of first", "log-volume of outputs", "first-order distance of outputs",
+        "‖J‖ of outputs, number 2", "corrupted",
+    ]  # fmt: skip
+    assert "log-volume of first" not in titles  # it stands with its distributions
+
+
+def test_measures_stand_against_margin_and_distance(found):
+    headings = [picture.heading for picture in smoothness.pictures(found)]
+    for what in ("‖J‖ of outputs", "log-volume of outputs", "‖J‖ of outputs, number 2"):
+        assert f"{what} against margin" in headings
+        assert f"{what} against first-order distance" in headings
+    assert "first-order distance of outputs against margin" in headings
+    assert "log-volume of first, over the spread of the layer" in headings
+    assert "first-order distance of outputs, over the spread of the layer" not in headings
+    assert smoothness.reading(found).startswith("‖J‖: Frobenius norm of the Jacobian by input, how far a layer moves")
+
+
+def test_the_median_of_a_measure_is_over_inputs_that_compare():
+    record = pagerecords.records()[0]
+    values, ranks = torch.tensor([1.0, 2.0, 3.0, 99.0], dtype=torch.float64), torch.tensor([9, 9, 9, 8])
+    volumes = Smoothness("log_volume", "outputs", values, 1.0, scaling="logarithmic", ranks=ranks)
+    measured = replace(record.measurement, smoothness={"outputs": volumes})
+    (arm,) = arms.arms([replace(record, measurement=measured)])
+    assert arms.smoothness(arm, "outputs").value == 2
+
+
+def test_bounds_stand_with_what_they_certify(found):
+    table = smoothness.bounds(found)
+    assert [title for title, _ in table.columns] == ["Lipschitz bound, L2", "certified distance"]
+    told = arms.told(found[0], "certified_distance")
+    values = [
+        next(row["value"] for row in one.rows if row["quantity"] == "certified_distance")
+        for one in found[0].measurements
+    ]
+    assert told.value == pytest.approx(sum(values) / 2)
+    assert table.rows[-1].name == "bare"
+    assert all(cell.text == "–" for cell in table.rows[-1].cells)
+    assert smoothness.bounds(arms.arms(pagerecords.records())) is None
+
+
+def test_corruptions_are_told_by_arm_and_against_the_first(found):
+    beside, plain, tilted = surroundings.corruptions(found)
+    assert [row.name for row in beside.rows] == ["plain", "tilted"]
+    assert beside.rows[0].cells[1].note == "the reference"
+    assert "relative to plain" in beside.caption
+    curves = [[one.corruptions for one in arm.measurements] for arm in found[:2]]
+    errors = [mean_corruption_error(ours, theirs).value for ours, theirs in zip(curves[1], curves[0])]
+    assert float(beside.rows[1].cells[1].text) == pytest.approx(sum(errors) / 2, abs=0.05)
+    assert [row.name for row in plain.rows] == ["fog", "contrast", "mean"]
+    assert [title for title, _ in plain.columns] == [*(f"severity {severity}" for severity in range(1, 6)), "mean"]
+    assert plain.caption.startswith("plain: accuracy under each corruption and severity, % of 40 images; clean ")
+    fog = 100 * sum(float(one.correct[0, 4].double().mean()) for one in curves[0]) / 2
+    assert float(plain.rows[0].cells[4].text) == pytest.approx(fog, abs=6)
+    assert tilted.caption.startswith("tilted: ")
+
+
+def test_arms_that_were_corrupted_otherwise_have_no_mean_corruption_error():
+    records = list(pagerecords.surrounded())
+    for place in (2, 3):
+        record = records[place]
+        other = replace(record.measurement.corruptions, seed=99)
+        records[place] = replace(record, measurement=replace(record.measurement, corruptions=other))
+    beside = surroundings.corruptions(arms.arms(records))[0]
+    assert beside.rows[1].cells[1].text == "–"
+    assert beside.caption.endswith(
+        " –: seeds, images or corruptions differ, or the reference makes no error under one of these."
+    )
+    page.html(records, "A title", "c")
+
+
+def test_planes_are_told_with_their_extent_and_one_is_shown(found, around):
+    table = surroundings.planes(found)
+    assert table.columns[-1] == ("extent, ±", "L2 of the input")
+    assert table.rows[0].cells[-1].note == "3 × the median first-order distance"
+    assert table.caption.startswith("Means over 4 random planes through 4 images.")
+    assert "Each network to an extent of its own: --plane-extent sets one for all." in table.caption
+    assert [picture.heading for picture in surroundings.landscapes(found)] == [
+        "One plane of 4, plain",
+        "One plane of 4, tilted",
+    ]
+    assert around.count("One picture is an illustration") == 2
+    assert surroundings.planes(arms.arms(pagerecords.records())) is None
+
+
+def test_the_answer_says_what_corruptions_leave(found):
+    said = words.answer(found).replace("\u00a0", " ").replace("\u2060", "")
+    share = numbers.sentence(numbers.percent(arms.told(found[0], "mean_corruption_accuracy", severity=None)), " %")
+    assert f"corrupted images are classified correctly at {share} in plain and " in said
+
+
+def test_one_arm_alone_makes_a_page():
+    text = page.html(pagerecords.surrounded()[:1], "A title", "c")
+    assert "Mean accuracy by severity" in text
+    assert "mean corruption error" not in text
+    assert "Accuracy under each corruption and severity, % of 40 images; clean " in text

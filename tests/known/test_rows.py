@@ -9,7 +9,7 @@ from exact import refusal
 from eigenfall import rows
 from eigenfall.distances import survivals
 from eigenfall.statistics import t_interval, wilson
-from eigenfall.types import Estimate, GaussianNoise, LpBall, RobustnessCurve, Smoothness
+from eigenfall.types import Estimate, GaussianNoise, LpBall, RobustnessCurve
 
 
 def curve(broken, epsilons=(0.1, 0.2), **more):
@@ -145,16 +145,6 @@ def test_no_image_in_common_is_refused():
     assert refusal(survivals, some, torch.tensor([False])) == (
         "Expected at least one image, got none. The models have no image in common that all of them classify correctly."
     )
-
-
-def test_smoothness_is_given_raw_and_over_the_layers_scale():
-    values = torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)
-    found = list(rows.of_smoothness(Smoothness("jacobian_norm", "outputs", values, scale=4.0)))
-    mean = next(entry for entry in found if entry["quantity"] == "jacobian_norm" and entry["statistic"] == "mean")
-    relative = next(entry for entry in found if entry["quantity"] == "relative_jacobian_norm")
-    assert (mean["value"], mean["low"], mean["high"]) == t_interval([1.0, 2.0, 3.0])
-    assert relative["value"] == 0.5
-    assert next(entry for entry in found if entry.get("statistic") == "median")["value"] == 2.0
 
 
 def test_means_over_seeds_keep_what_the_rows_share():

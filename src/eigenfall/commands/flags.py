@@ -31,8 +31,13 @@ class Measuring:
         fit: law and window of the exponent, see `eigenfall parts fits`; may be given several times: the first that
             reads what an estimator gives makes the exponent. Without it: leastsquares, and momentlaw for meme.
         draws: half-samples of the stimuli behind each exponent's interval, twice the halves of the units; 0: none.
-        smoothness: measure of smoothness, see `eigenfall parts smoothness`.
+        smoothness: measure of smoothness, see `eigenfall parts smoothness`; may be given several times. Without it:
+            frobenius.
         smoothness_inputs: on how many inputs smoothness is measured; 0: not at all.
+        corruption: what spoils images, see `eigenfall parts corruptions`, each at five severities; may be given several
+            times; all: every one that takes these images.
+        planes: on how many random planes through test images decisions are looked at; 100 are many, 0: none.
+        plane_extent: half the side of each plane, in the inputs' unit (L2); none: three median critical distances.
         preset: bundle of attacks and checks; none: no attack.
         norm: norm of the perturbations.
         epsilons: budgets of the attacks, in the inputs' unit.
@@ -46,8 +51,11 @@ class Measuring:
     spectrum: Parts = ()
     fit: Parts = ()
     draws: int = 20
-    smoothness: str = "frobenius"
+    smoothness: Parts = ()
     smoothness_inputs: int = 1000
+    corruption: Parts = ()
+    planes: int = 0
+    plane_extent: float | None = None
     preset: Bundle | Literal["none"] = "quick"
     norm: Literal["Linf", "L2"] = "Linf"
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
@@ -63,8 +71,11 @@ class Measuring:
             spectra=read_all("spectra", self.spectrum),
             fits=read_all("fits", self.fit),
             draws=self.draws,
-            smoothness=parts.read("smoothness", self.smoothness),
+            smoothness=read_all("smoothness", self.smoothness),
             smoothness_inputs=self.smoothness_inputs,
+            corruptions=None if "all" in self.corruption else read_all("corruptions", self.corruption),
+            planes=self.planes,
+            plane_extent=self.plane_extent,
             preset=self.preset,
             norm=self.norm,
             epsilons=tuple(sorted(set(self.epsilons))),

@@ -56,6 +56,13 @@ def headings(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
         found[f"α {layer}"] = {"quantity": "alpha", "layer": layer}
     if any(row["quantity"] == "jacobian_norm" and row["layer"] == "outputs" for row in rows):
         found["‖J‖ logits"] = {"quantity": "jacobian_norm", "layer": "outputs", "statistic": "mean"}
+    others: dict[str, dict[str, object]] = {
+        "Lipschitz bound, L2": {"quantity": "lipschitz_bound", "layer": None},
+        "corrupted": {"quantity": "mean_corruption_accuracy", "severity": None},
+        "planes: as at the image": {"quantity": "landscape_base_share"},
+    }
+    quantities = {row["quantity"] for row in rows}
+    found |= {heading: says for heading, says in others.items() if says["quantity"] in quantities}
     return found
 
 

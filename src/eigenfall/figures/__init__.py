@@ -11,7 +11,17 @@ from functools import singledispatch
 from typing import Any
 
 from eigenfall.check import need
-from eigenfall.figures import diagnostics, landscape, panels, recording, robustness, smoothness, spectrum, style
+from eigenfall.figures import (
+    corruption,
+    diagnostics,
+    landscape,
+    panels,
+    recording,
+    robustness,
+    smoothness,
+    spectrum,
+    style,
+)
 from eigenfall.figures.diagnostics import windows
 from eigenfall.figures.names import called
 from eigenfall.figures.recording import moment_law
@@ -19,6 +29,8 @@ from eigenfall.figures.robustness import guessing, survival
 from eigenfall.figures.spectrum import exponents
 from eigenfall.figures.style import across_seeds, series
 from eigenfall.types import (
+    ByDistance,
+    CorruptionCurve,
     Diagnostics,
     Dimension,
     Landscape,
@@ -52,11 +64,11 @@ def plot(
     """Draw a result.
 
     Args:
-        value: a `Spectrum`, `SpectrumFit`, `Smoothness`, `RobustnessCurve` or `LocalSlopes`, or a list of one of
-            them: the same thing with several seeds; a `Moments`, a `Reliability`, a `Landscape`, a `SensitivityMap`
-            of images; a `Subsampling`, `Dimension` with a
-            curve over scales, `SimulatedBias` or `LawScore`, or a list of one of them, side by side; a `Measurement`,
-            or the `Diagnostics` of one of its spectra.
+        value: a `Spectrum`, `SpectrumFit`, `Smoothness`, `ByDistance`, `RobustnessCurve`, `CorruptionCurve` or
+            `LocalSlopes`, or a list of one of them: the same thing with several seeds; a `Moments`, a `Reliability`, a
+            `Landscape`, a `SensitivityMap` of images; a `Subsampling`, `Dimension` with a curve over scales,
+            `SimulatedBias` or `LawScore`, or a list of one of them, side by side; a `Measurement`, or the `Diagnostics`
+            of one of its spectra.
         ax: matplotlib axes; `None` makes a figure. `Measurement` and `Diagnostics` make their own, a panel per part.
         label: what the legend calls it; its own name if `None`.
         order: which colour and mark, from 0; `None` takes the next that is free on these axes.
@@ -128,6 +140,23 @@ def _(first: RobustnessCurve, values: tuple, ax: Any, label: str | None, order: 
     robustness.accuracy(
         ax, values, style.plain(robustness.kind(first) if label is None else label), style.series(order)
     )
+    return style.legend(ax)
+
+
+@_draw.register(ByDistance)
+def _(first: ByDistance, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    order = style.free(ax) if order is None else order
+    smoothness.against_distance(ax, values, style.plain(first.layer if label is None else label), style.series(order))
+    return style.legend(ax)
+
+
+@_draw.register(CorruptionCurve)
+def _(first: CorruptionCurve, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    order = style.free(ax) if order is None else order
+    words = f"mean of {len(first.corruptions)} corruptions" if label is None else label
+    corruption.by_severity(ax, values, style.plain(words), style.series(order))
     return style.legend(ax)
 
 

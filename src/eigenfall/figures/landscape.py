@@ -5,13 +5,15 @@ from typing import Any
 import numpy
 
 from eigenfall.check import need
-from eigenfall.figures.style import INK, PALETTE, REFERENCE, plain
+from eigenfall.figures.style import PALETTE, REFERENCE, plain
 from eigenfall.types import Landscape, SensitivityMap
 
 SHADES = (*PALETTE, "#f0e442", "#999999", "#882255", "#332288")
 """One colour per decision, by its class: Okabe and Ito's, then four of Tol's."""
 
 SHOWN = 8
+DARK = "#15181d"
+"""Lines and letters on light ground: ink that no reader's setting makes light."""
 
 
 def decisions(ax: Any, value: Landscape, label: str) -> None:
@@ -40,20 +42,27 @@ def decisions(ax: Any, value: Landscape, label: str) -> None:
     for one in numpy.unique(classes[inside]):
         there = (classes == one) & inside
         if 0 < there.sum() < side * side:
-            ax.contour(along, along, there.astype(float), levels=[0.5], colors=INK, linewidths=0.7)
+            ax.contour(along, along, there.astype(float), levels=[0.5], colors=DARK, linewidths=0.7)
         if there.sum() >= 0.01 * side * side:
             rows, columns = numpy.nonzero(there)
             middle = numpy.argmin((rows - rows.mean()) ** 2 + (columns - columns.mean()) ** 2)
             at = numpy.array([along[columns[middle]], along[rows[middle]]])
             hidden = (abs(at - marks) < 0.08 * reach).all(1).any()
             ax.annotate(
-                str(one), at, (0, 9 if hidden else 0), textcoords="offset points", ha="center", va="center", fontsize=9
+                str(one),
+                at,
+                (0, 9 if hidden else 0),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=9,
+                color=DARK,
             )
-    ax.plot(0, 0, marker="o", color="white", markeredgecolor=INK, markersize=6, linestyle="")
+    ax.plot(0, 0, marker="o", color="white", markeredgecolor=DARK, markersize=6, linestyle="")
     if len(marks) > 1:
         across, up = marks[1:].T
         near = (abs(across) <= reach) & (abs(up) <= reach)
-        ax.plot(across[near], up[near], marker="X", color="white", markeredgecolor=INK, markersize=7, linestyle="")
+        ax.plot(across[near], up[near], marker="X", color="white", markeredgecolor=DARK, markersize=7, linestyle="")
     ax.set_xlim(-reach, reach)
     ax.set_ylim(-reach, reach)
     ax.set_xlabel(f"ξ₁, L2 of the input: {AXES[value.plane.kind][0]}")

@@ -23,11 +23,17 @@ def of_measurement(value: Measurement, plot: Callable[..., Any], order: int | No
         own = (value.fits[name],) if name in value.fits else ()
         beside = value.diagnostics[name].fits if name in value.diagnostics else ()
         drawings.append(partial(plot, one, label=name, order=order, fit=(*own, *beside)))
-    if value.smoothness:
-        drawings.append(partial(_each, value.smoothness, plot))
+    for quantity in dict.fromkeys(one.quantity for one in value.smoothness.values()):
+        some = {one.layer: one for one in value.smoothness.values() if one.quantity == quantity}
+        drawings.append(partial(_each, some, plot))
+    drawings += [partial(plot, one, order=order) for one in value.by_distance.values()]
     if value.curves:
         shown = [name for name in ("headline", "fgsm", "noise") if name in value.curves] or [*value.curves]
         drawings.append(partial(_each, {name: value.curves[name] for name in shown}, plot))
+    if value.corruptions is not None:
+        drawings.append(partial(plot, value.corruptions, order=order))
+    if value.landscape is not None:
+        drawings.append(partial(plot, value.landscape, label="decisions on a plane, an illustration"))
     if value.reliability is not None:
         drawings.append(partial(plot, value.reliability))
     need(bool(drawings), expected="something measured", got="an empty Measurement", remedy="Measure before plotting.")

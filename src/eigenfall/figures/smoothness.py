@@ -7,7 +7,8 @@ import numpy
 from scipy import stats
 
 from eigenfall.figures.style import INK, REFERENCE, Series, log_ticks
-from eigenfall.types import Smoothness
+from eigenfall.types import ByDistance, Smoothness
+from eigenfall.types.results import SIGNS
 
 BINS = 10
 
@@ -18,6 +19,14 @@ QUANTITIES = {
     "log_volume": "log-volume ½ ln det JJᵀ",
     "first_order_distance": "first-order distance",
 }
+
+SHORT = {
+    **SIGNS,
+    "local_lipschitz": "local Lipschitz constant",
+    "log_volume": "log-volume",
+    "first_order_distance": "first-order distance",
+}
+"""Quantities where there is little room."""
 
 UNITS = {"proportional": "layer unit per input unit", "logarithmic": "natural logarithm", "free": "input unit"}
 
@@ -83,11 +92,15 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
 
 def margin_correlation(values: Sequence[Smoothness], margins: Sequence[numpy.ndarray]) -> float:
     """Spearman's rank correlation of smoothness and margin over inputs, the mean over seeds."""
-    found = [
-        stats.spearmanr(margin[: len(one.values)], one.values.cpu().numpy()) for one, margin in zip(values, margins)
-    ]
+    found = [stats.spearmanr(*_with_margin(one, margin)) for one, margin in zip(values, margins)]
     # scipy makes the class of this result while it is imported, where no type checker sees its fields
     return float(numpy.mean([each.statistic for each in found]))  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _with_margin(value: Smoothness, margin: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
+    """Margins and values of the inputs that compare, both over the logits' spread."""
+    kept = value.comparable.cpu().numpy()
+    return margin[: len(kept)][kept] / value.scale, value.relative.cpu().numpy()[kept]
 
 
 def against_margin(
@@ -106,22 +119,58 @@ def against_margin(
     """
     binned = []
     for value, margin in zip(values, margins):
-        across, up = margin[: len(value.values)] / value.scale, value.values.cpu().numpy() / value.scale
+        across, up = _with_margin(value, margin)
         bins = numpy.array_split(numpy.argsort(across), min(BINS, len(across)))
         binned.append([(numpy.median(across[b]), *numpy.quantile(up[b], (0.25, 0.5, 0.75))) for b in bins])
-    x, low, middle, high = numpy.mean(numpy.array(binned), axis=0).T
-    ax.fill_between(x, low, high, color=look.colour, alpha=0.15, linewidth=0)
-    ax.plot(
-        x,
-        middle,
-        color=look.colour,
-        marker=look.mark,
-        linestyle=look.line,
-        markersize=5,
-        label=f"{label}: Spearman ρ = {margin_correlation(values, margins):+.2f}",
-        gid="series",
-    )
+    alike = [one for one in binned if len(one) == len(binned[0])]
+    x, low, middle, high = numpy.mean(numpy.array(alike), axis=0).T
+    _line(ax, x, middle, low, high, _with_rank(label, margin_correlation(values, margins)), look)
     ax.axvline(0, color=REFERENCE, linewidth=0.8, linestyle=":", gid="reference")
-    ax.set_yscale("log")
+    if values[0].scaling != "logarithmic":
+        ax.set_yscale("log")
+        log_ticks(ax, upright=True)
     ax.set_xlabel("margin, over the logits’ spread; negative: wrong")
-    ax.set_ylabel("‖J‖ of the logits, over their spread")
+    ax.set_ylabel(_upright(values[0].quantity, values[0].scaling != "free"))
+
+
+def against_distance(ax: Any, values: Sequence[ByDistance], label: str, look: Series) -> None:
+    """Smoothness of the logits in bins of equal count by the first-order distance.
+
+    Points are medians of each bin, averaged over seeds; the band holds their intervals over inputs, averaged likewise.
+
+    Args:
+        ax: the axes.
+        values: one per seed.
+        label: name in the legend.
+        look: colour, mark and line.
+    """
+    alike = [value for value in values if len(value.distances) == len(values[0].distances)]
+    x = numpy.mean([value.distances for value in alike], axis=0)
+    ends = [[(one.low, one.value, one.high) for one in value.medians] for value in alike]
+    low, middle, high = numpy.mean(numpy.array(ends), axis=0).T
+    ranks = numpy.mean([value.correlation.value for value in values])
+    _line(ax, x, middle, low, high, _with_rank(label, float(ranks)), look)
+    if (x > 0).all():
+        ax.set_xscale("log")
+        log_ticks(ax)
+    quantity = values[0].quantity.removeprefix("relative_")
+    if (middle > 0).all() and quantity != "log_volume":
+        ax.set_yscale("log")
+        log_ticks(ax, upright=True)
+    ax.set_xlabel("first-order distance to another decision, input unit")
+    ax.set_ylabel(_upright(quantity, values[0].quantity != quantity))
+
+
+def _line(ax: Any, x: Any, middle: Any, low: Any, high: Any, label: str, look: Series) -> None:
+    ax.fill_between(x, low, high, color=look.colour, alpha=0.15, linewidth=0)
+    style = {"color": look.colour, "marker": look.mark, "linestyle": look.line, "markersize": 5}
+    ax.plot(x, middle, **style, label=label, gid="series")
+
+
+def _with_rank(label: str, rank: float) -> str:
+    return f"{label}: Spearman ρ = {f'{rank:+.2f}'.replace('-', '−')}"
+
+
+def _upright(quantity: str, relative: bool) -> str:
+    """A short name of a measure of the logits for an upright axis."""
+    return f"{SHORT.get(quantity, quantity.replace('_', ' '))} of the logits{', over their spread' if relative else ''}"

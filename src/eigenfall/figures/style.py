@@ -57,12 +57,13 @@ def free(ax: Any) -> int:
 
 
 def log_ticks(ax: Any, upright: bool = False) -> None:
-    """Plain numbers at 1, 2 and 5 of each decade, or, inside less than half a decade, wherever they fall well."""
+    """Plain numbers at 1, 2 and 5 of each decade; at 1 over many decades; wherever they fall well inside half a one."""
     from matplotlib import ticker
 
     axis, (low, high) = (ax.yaxis, ax.get_ylim()) if upright else (ax.xaxis, ax.get_xlim())
     narrow = high / low < 4
-    axis.set_major_locator(ticker.MaxNLocator(6) if narrow else ticker.LogLocator(subs=(1, 2, 5), numticks=12))
+    subs = (1, 2, 5) if high / low < 1e3 else (1,)
+    axis.set_major_locator(ticker.MaxNLocator(6) if narrow else ticker.LogLocator(subs=subs, numticks=12))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(ticker.NullLocator())
 

@@ -161,7 +161,24 @@ def smoothness(arm: Arm, name: str, relative: bool = False) -> Estimate:
     if not found:
         return Estimate(math.nan)
     lowest = -math.inf if any(one.scaling == "logarithmic" for one in found) else 0.0
-    return across_seeds([median(one.relative if relative else one.values) for one in found], lowest)
+    return across_seeds([median((one.relative if relative else one.values)[one.comparable]) for one in found], lowest)
+
+
+def told(arm: Arm, quantity: str, **says: object) -> Estimate | None:
+    """A number that the measurements of an arm tell in their rows; `None` where none does.
+
+    Args:
+        arm: whose.
+        quantity: of the row.
+        says: what else the row must say; `None`: that it must not.
+    """
+    found = [
+        Estimate(entry["value"], entry.get("low", math.nan), entry.get("high", math.nan), over=entry.get("over", ""))
+        for one in arm.measurements
+        for entry in one.rows
+        if entry["quantity"] == quantity and all(entry.get(name) == value for name, value in says.items())
+    ]
+    return across_seeds(found) if found else None
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:

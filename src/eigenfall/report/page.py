@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eigenfall.report import arms as read
-from eigenfall.report import exponents, pictures, recording, tables, words
+from eigenfall.report import exponents, pictures, recording, smoothness, surroundings, tables, words
 from eigenfall.report.arms import Arm
 from eigenfall.report.recorded import Recorded, recorded
 from eigenfall.types import Record
@@ -80,7 +80,13 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
         reading=_reading(found) if found else [],
         spectra=pictures.spectra(found),
         sensitivity=tables.sensitivity(found),
-        smoothness=pictures.distributions(found),
+        smoothness=smoothness.pictures(found),
+        smoothness_reading=smoothness.reading(found),
+        bounds=smoothness.bounds(found),
+        planes=surroundings.planes(found),
+        landscapes=surroundings.landscapes(found),
+        corruptions=surroundings.corruptions(found),
+        by_severity=surroundings.by_severity(found, guess(found)),
         curves=pictures.curves(found, guess(found)),
         budgets=tables.budgets(found),
         losses=tables.losses(found),

@@ -9,7 +9,7 @@ from html import escape
 from typing import Any
 
 from eigenfall import figures
-from eigenfall.figures import robustness, smoothness
+from eigenfall.figures import robustness
 from eigenfall.figures.style import INK, PALETTE, REFERENCE, legend, plain
 from eigenfall.report import arms as read
 from eigenfall.report import tables
@@ -88,7 +88,7 @@ def _inline(text: str, finding: str) -> str:
     """The bare element: no prologue, no metadata, no ids that could meet those of another figure, colours by name."""
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'<g id="[^"]*"', "<g", text)
+    text = re.sub(r'<g id="[^"]*"', "<g", text).replace(' id="series"', "")  # of an image
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     for place, colour in enumerate(PALETTE):
         text = text.replace(colour, f"var(--series-{place}, {colour})")
@@ -144,62 +144,6 @@ def spectra(found: Sequence[Arm]) -> list[Picture]:
             )
         )
     return pictures
-
-
-def distributions(found: Sequence[Arm]) -> list[Picture]:
-    """Each measure of smoothness, raw and over the layer's spread."""
-    pictures = []
-    for name in read.every(found, lambda one: list(one.smoothness)):
-        have = [(arm, [one.smoothness[name] for one in arm.measurements if name in one.smoothness]) for arm in found]
-        have = [(arm, values) for arm, values in have if values]
-        scaled = all(value.scale > 0 for _, values in have for value in values)
-        for relative in (False, True) if scaled else (False,):
-
-            def draw(ax: Any, have: list = have, relative: bool = relative) -> None:
-                ax.spines["left"].set_visible(False)
-                for arm, values in have:
-                    smoothness.ridge(ax, values, plain(arm.name, 16), figures.series(arm.order), relative)
-
-            told = [f"{arm.name} {sentence(read.smoothness(arm, name, relative))}" for arm, _ in have]
-            title, _ = tables.quantity_and_layer(found, name)
-            inputs = len(have[0][1][0].values)
-            pictures.append(
-                Picture(
-                    f"{title}{', over the spread of the layer' if relative else ''}",
-                    svg(draw, f"Distribution over inputs, medians: {'; '.join(told)}", 44 + 62 * len(found)),
-                    f"{inputs} inputs; medians {'; '.join(told)}.",
-                )
-            )
-    return [*pictures, *_against_margin(found)]
-
-
-def _against_margin(found: Sequence[Arm]) -> list[Picture]:
-    """Smoothness of the logits against the margin, where the records hold both."""
-    have = [
-        (arm, [one for one in arm.measurements if one.margins is not None and _scaled(one.smoothness.get("outputs"))])
-        for arm in found
-    ]
-    have = [(arm, some) for arm, some in have if some]
-    if not have:
-        return []
-    values = {arm.name: [one.smoothness["outputs"] for one in some] for arm, some in have}
-    margins = {arm.name: [one.margins.numpy() for one in some if one.margins is not None] for arm, some in have}
-    ranks = {name: smoothness.margin_correlation(values[name], margins[name]) for name in values}
-    told = f"Spearman ρ over inputs: {'; '.join(f'{name} {rank:+.2f}' for name, rank in ranks.items())}."
-
-    def draw(ax: Any) -> None:
-        for arm, _ in have:
-            look = figures.series(arm.order)
-            smoothness.against_margin(ax, values[arm.name], margins[arm.name], plain(arm.name, 16), look)
-        legend(ax)
-
-    caption = "Ten bins of equal count: medians and quartiles over inputs, averaged over seeds. "
-    picture = svg(draw, f"Smoothness of the logits against the margin. {told}")
-    return [Picture("‖J‖ of outputs against margin", picture, caption + told)]
-
-
-def _scaled(value: Any) -> bool:
-    return value is not None and value.scale > 0
 
 
 def curves(found: Sequence[Arm], guess: float | None) -> list[Picture]:

@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy
 
+from eigenfall.figures.smoothness import SHORT
 from eigenfall.report import arms as read
 from eigenfall.report.arms import Arm
 from eigenfall.report.numbers import digits, percent, value_and_interval
@@ -82,13 +83,16 @@ def best(estimates: Sequence[Estimate | None], better: Better) -> int | None:
     return place if parts else None
 
 
-def _column(estimates: Sequence[Estimate | None], better: Better, notes: Sequence[str] = ()) -> list[Cell]:
+def column(estimates: Sequence[Estimate | None], better: Better, notes: Sequence[str] = ()) -> list[Cell]:
+    """Estimates as cells, the best bold, each with its note."""
     bold = best(estimates, better)
     notes = notes or [""] * len(estimates)
     return [replace(cell(one, note), best=place == bold) for place, (one, note) in enumerate(zip(estimates, notes))]
 
 
-def _rows(found: Sequence[Arm], columns: Sequence[Sequence[Cell]]) -> tuple[Row, ...]:
+def rows_of(found: Sequence[Arm], columns: Sequence[Sequence[Cell]]) -> tuple[Row, ...]:
+    """A row per arm, from columns of cells."""
+
     def seeds(arm: Arm) -> str:
         return "" if not arm.seeds else f"{'seeds' if len(arm.records) > 1 else 'seed'} {arm.seeds}"
 
@@ -112,7 +116,7 @@ def summary(found: Sequence[Arm]) -> Table:
     def add(title: str, unit: str, estimates: Sequence[Estimate | None], better: Better, notes: Sequence[str] = ()):
         spread = over(estimates)
         headings.append((title, f"{unit}{'; ' if unit and spread else ''}{f'over {spread}' if spread else ''}"))
-        columns.append(_column(estimates, better, notes))
+        columns.append(column(estimates, better, notes))
 
     clean = [read.clean_accuracy(arm) for arm in found]
     if any(math.isfinite(one.value) for one in clean):
@@ -134,21 +138,26 @@ def summary(found: Sequence[Arm]) -> Table:
             [read.windows(arm, layer) and f"ranks {read.windows(arm, layer)}" for arm in found],
         )  # fmt: skip
     for name in read.every(found, lambda one: list(one.smoothness)):
-        quantity, _ = quantity_and_layer(found, name)
-        add(
-            quantity,
-            "median",
-            [read.smoothness(arm, name) for arm in found],
-            "low" if quantity.startswith("‖J‖") else "",
-        )
-    return Table("One row per arm. Under each number stands its 95 % interval.", tuple(headings), _rows(found, columns))
+        quantity, layer = quantity_and_layer(found, name)
+        if name == layer or layer == "outputs":  # other measures of hidden layers stand with their distributions
+            better = "low" if quantity.startswith("‖J‖") else ""
+            add(quantity, "median", [read.smoothness(arm, name) for arm in found], better)
+    corrupted = [read.told(arm, "mean_corruption_accuracy", severity=None) for arm in found]
+    if any(corrupted):
+        spoilt = [one.corruptions for arm in found for one in arm.measurements if one.corruptions is not None]
+        alike = len({str((dict(one.corruptions), one.severities)) for one in spoilt}) == 1
+        add("corrupted", "%", [one and percent(one) for one in corrupted], "high" if alike else "")
+    return Table(
+        "One row per arm. Under each number stands its 95 % interval.", tuple(headings), rows_of(found, columns)
+    )
 
 
 def quantity_and_layer(found: Sequence[Arm], name: str) -> tuple[str, str]:
-    """A measure of smoothness in words, and its layer."""
+    """A measure of smoothness in words, and its layer; `layer/quantity#2` is a second measure of the same."""
     value = next(one.smoothness[name] for arm in found for one in arm.measurements if name in one.smoothness)
-    symbol = "‖J‖" if value.quantity == "jacobian_norm" else value.quantity.replace("_", " ")
-    return f"{symbol} of {value.layer}", value.layer
+    symbol = SHORT.get(value.quantity, value.quantity.replace("_", " "))
+    _, mark, number = name.removeprefix(value.layer).rpartition("#")
+    return f"{symbol} of {value.layer}{f', number {number}' if mark else ''}", value.layer
 
 
 def _blocked(arm: Arm, shown: Cell) -> Cell:
@@ -176,11 +185,11 @@ def budgets(found: Sequence[Arm]) -> Table | None:
             for arm in having
         ]
         notes = [f"{100 * share:.0f} % of clean" if math.isfinite(share) else "" for share in relative]
-        columns.append(_column([percent(one) for one in shares], "high", notes))
+        columns.append(column([percent(one) for one in shares], "high", notes))
     columns = [[_blocked(arm, shown) for arm, shown in zip(having, column)] for column in columns]
     return Table(
         "Worst-case accuracy at each budget, % of all images; under it the share of the clean accuracy.",
-        tuple((f"ε = {epsilon:g}", "") for epsilon in common), _rows(having, columns),
+        tuple((f"ε = {epsilon:g}", "") for epsilon in common), rows_of(having, columns),
     )  # fmt: skip
 
 
@@ -199,11 +208,11 @@ def losses(found: Sequence[Arm]) -> Table | None:
     columns = []
     for name in ["headline", *names]:
         shares = [read.accuracy(arm, name, epsilon) for arm in found]
-        columns.append(_column([percent(one) for one in shares], ""))
+        columns.append(column([percent(one) for one in shares], ""))
     headings = [("worst case", ""), *((name, "diagnostic only" if name == "ce" else "") for name in names)]
     return Table(
         f"Accuracy at ε = {epsilon:g} under each loss alone, %. Raw cross-entropy (ce) never enters the worst case.",
-        tuple(headings), _rows(found, columns),
+        tuple(headings), rows_of(found, columns),
     )  # fmt: skip
 
 
@@ -264,5 +273,5 @@ def sensitivity(found: Sequence[Arm]) -> Table | None:
         return None
     return Table(
         "α if only half of the window is used (straight line, no weights). A power law gives the same in both halves.",
-        tuple(headings), _rows(found, columns),
+        tuple(headings), rows_of(found, columns),
     )  # fmt: skip

@@ -94,6 +94,15 @@ def _of_robustness(found: Sequence[Arm]) -> str:
     return said if _apart(shares[top.name], shares[against.name]) else f"{said} (the intervals overlap)"
 
 
+def _of_corruptions(found: Sequence[Arm]) -> str:
+    have = [(arm, read.told(arm, "mean_corruption_accuracy", severity=None)) for arm in found]
+    shown = [(arm, sentence(percent(one), " %")) for arm, one in have if one is not None]
+    if not shown:
+        return ""
+    named = [f"{share} in {arm.name}" if len(found) > 1 else share for arm, share in shown]
+    return f"corrupted images are classified correctly at {listed(named)}"
+
+
 def _of_checks(found: Sequence[Arm]) -> str:
     verdicts = [verdict for arm in found for one in arm.measurements for verdict in one.verdicts]
     if not verdicts:
@@ -118,7 +127,8 @@ def kept_together(text: str) -> str:
 
 def answer(found: Sequence[Arm]) -> str:
     """The answer in one sentence."""
-    told = [part for part in (_of_alpha(found), _of_robustness(found), _of_checks(found)) if part]
+    every = (_of_alpha, _of_robustness, _of_corruptions, _of_checks)
+    told = [said for said in (of_part(found) for of_part in every) if said]
     if not told:
         return "Nothing was measured that this page can show."
     whole = kept_together("; ".join(told))

@@ -1,21 +1,13 @@
-"""Accuracy under corruptions, and the mean corruption error relative to a baseline model.
-
-    CE_c = Σ over severities of E_c,s / the baseline's same sum,        mCE = mean over corruptions of CE_c
-    relative:  E_c,s − E_clean in place of E_c,s, in both
-
-E are error rates. The relative one asks how much is lost from the clean accuracy, not how much is there.
+"""Accuracy under corruptions; `eigenfall.corruptionerror` holds it against that of a baseline.
 
 Source: Hendrycks & Dietterich 2019, arXiv:1903.12261, §4.1.
-Differs from the source: intervals, Wilson's for an accuracy, a bootstrap over images for the mean corruption error; the
-baseline is whichever model is given.
+Differs from the source: intervals, Wilson's for one accuracy, Student's over images for a mean of several.
 """
 
-import math
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
@@ -24,8 +16,7 @@ from eigenfall.objectives import Batched
 from eigenfall.parts import spell
 from eigenfall.rows import row
 from eigenfall.stages import consumed
-from eigenfall.statistics import bootstrap
-from eigenfall.types import CorruptionCurve, Estimate, Row, Split, Stage, Task
+from eigenfall.types import CorruptionCurve, Row, Split, Stage, Task
 
 SEVERITIES = (1, 2, 3, 4, 5)
 
@@ -101,67 +92,15 @@ def _correct(model: nn.Module, examples: Split, batch_size: int, seed: int) -> T
         return Task().correct(outputs, examples.targets.to(device).long()).cpu()
 
 
-def mean_corruption_error(
-    curve: CorruptionCurve, baseline: CorruptionCurve, relative: bool = False, draws: int = 1000
-) -> Estimate:
-    """Mean corruption error of a model relative to a baseline on the same images: below 1 is better than it.
-
-    Args:
-        curve: of the model.
-        baseline: of the baseline.
-        relative: errors less the clean error.
-        draws: of the images, behind the interval; 0: none.
-
-    Raises:
-        ValueError: if the two were not corrupted alike, or the baseline makes no error that could be divided by.
-    """
-    for what, here, there in (
-        ("corruptions", dict(curve.corruptions), dict(baseline.corruptions)),
-        ("severities", curve.severities, baseline.severities),
-        ("number of images", curve.correct.shape[2], baseline.correct.shape[2]),
-        ("seed", curve.seed, baseline.seed),
-    ):
-        need(
-            here == there,
-            expected=f"a baseline with the same {what}",
-            got=f"{there} for {here}",
-            remedy="Corrupt the same images for both models alike.",
-        )
-    ours, theirs = (_losses(found, relative) for found in (curve, baseline))
-    whole = theirs.mean(1)
-    for name, loss in zip(curve.corruptions, whole.tolist()):
-        need(
-            loss > 0,
-            expected=f"a baseline that {name!r} makes worse",
-            got=f"a loss of {loss:.3g}",
-            remedy="Leave the corruption out, or take a weaker baseline.",
-        )
-    value = float((ours.mean(1) / whole).mean())
-    if draws == 0 or ours.shape[1] < 10:
-        return Estimate(value)
-
-    def redrawn(drawn: Tensor) -> Tensor:
-        return torch.stack([(ours[:, rows].mean(1) / theirs[:, rows].mean(1)).mean() for rows in drawn])
-
-    low, high = bootstrap(ours.shape[1], redrawn, _seeded(0), draws)
-    if not (math.isfinite(low) and math.isfinite(high)):  # in some draw the baseline makes no error
-        return Estimate(value)
-    return Estimate(value, low, high, over="images")
-
-
-def _losses(curve: CorruptionCurve, relative: bool) -> Float64[Tensor, "corruptions inputs"]:
-    """Errors of each image over severities, less its clean error if relative."""
-    wrong = (~curve.correct).double()
-    return (wrong - (~curve.clean_correct).double() if relative else wrong).mean(1)
-
-
 def of_corruptions(curve: CorruptionCurve) -> Iterator[Row]:
-    """Accuracy under each corruption and severity, how far it moved the images, and the mean over all of them."""
+    """Accuracy under each corruption and severity, how far it moved the images, and means over corruptions."""
     about = {"n": curve.correct.shape[2]}
     for (name, method), moved in zip(curve.corruptions.items(), curve.rms.tolist()):
         for severity, value, rms in zip(curve.severities, curve.accuracy(name), moved):
             shared = {"corruption": name, "method": method, "severity": severity, **about}
             yield row("corruption_accuracy", value, **shared)
             yield row("corruption_rms", rms, unit="pixel", **shared)
-    mean = float(curve.correct.double().mean())
-    yield row("mean_corruption_accuracy", mean, corruptions=len(curve.corruptions), **about)
+    about["corruptions"] = len(curve.corruptions)
+    for severity, value in zip(curve.severities, curve.mean_accuracy()):
+        yield row("mean_corruption_accuracy", value, severity=severity, **about)
+    yield row("mean_corruption_accuracy", curve.overall, **about)

@@ -39,6 +39,7 @@ class Distance:
     """
 
     cite: ClassVar[str] = "elsayed2018"
+    of_decisions: ClassVar[bool] = True  # it says nothing of a layer that decides nothing
     norm: Norm = "L2"
     others: Others = "runner_up"
     memory: float = 1.0

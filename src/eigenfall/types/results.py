@@ -1,5 +1,6 @@
 """Everything measured about one model or recording, and a finished run."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.diagnostics import Diagnostics, Reliability
 from eigenfall.types.robustness import RobustnessCurve, Verdict
-from eigenfall.types.smoothness import Smoothness
-from eigenfall.types.spectra import Dimension, Moments, Spectrum, SpectrumFit
+from eigenfall.types.smoothness import ByDistance, Landscape, LandscapeSummary, LipschitzBound, Smoothness
+from eigenfall.types.spectra import Dimension, Estimate, Moments, Spectrum, SpectrumFit
 
 Row = Mapping[str, Any]
 """One number, as it goes to machines: `quantity`, `value`, `low`, `high`, `level`, and what it depends on."""
@@ -28,7 +30,7 @@ class Measurement:
         name: of the model or recording.
         spectra: by layer; of a recording, by estimator.
         fits: the fit of each spectrum, or of moments, by the same name.
-        smoothness: by layer and quantity, `layer` or `layer/quantity`.
+        smoothness: by layer and quantity: `layer` for the first measure, `layer/quantity` for others.
         curves: by name, "headline" among them.
         verdicts: of every check, in order.
         rows: every number, tidy.
@@ -38,6 +40,12 @@ class Measurement:
         dimensions: by name.
         diagnostics: what stands beside a fit, by the fit's name.
         reliability: how much of each unit's variance repeats, for a recording with repeats.
+        by_distance: other measures of the outputs' smoothness as functions of the first-order distance, by the same
+            names, over the outputs' own scale where they have one.
+        lipschitz: bound of how fast the outputs change, anywhere.
+        corruptions: what corrupted inputs did to the answers.
+        landscapes: what decisions look like on planes, over all of these.
+        landscape: the first of these planes, an illustration.
     """
 
     name: str
@@ -53,6 +61,11 @@ class Measurement:
     dimensions: Mapping[str, Dimension] = field(default_factory=dict)
     diagnostics: Mapping[str, Diagnostics] = field(default_factory=dict)
     reliability: Reliability | None = None
+    by_distance: Mapping[str, ByDistance] = field(default_factory=dict)
+    lipschitz: LipschitzBound | None = None
+    corruptions: CorruptionCurve | None = None
+    landscapes: LandscapeSummary | None = None
+    landscape: Landscape | None = None
 
     def __str__(self) -> str:
         lines = [self.name]
@@ -60,14 +73,27 @@ class Measurement:
             if entry["quantity"] == "clean_accuracy":
                 lines.append(f"  clean accuracy {_percent(entry)}, {entry['n']} inputs")
         lines += [f"  {layer}: {fit}" for layer, fit in self.fits.items()]
-        for layer, smoothness in self.smoothness.items():
+        for smoothness in self.smoothness.values():
             middle = float(smoothness.values.median())
             what = SIGNS.get(smoothness.quantity, smoothness.quantity.replace("_", " "))
-            lines.append(f"  {layer}: median {what} {middle:.4g}, {len(smoothness.values)} inputs")
+            lines.append(f"  {smoothness.layer}: median {what} {middle:.4g}, {len(smoothness.values)} inputs")
+        if self.lipschitz is not None:
+            lines.append(f"  Lipschitz bound of the outputs, L2: {self.lipschitz.value:.4g}")
         for entry in self.rows:
             if entry["quantity"] == "robust_accuracy" and entry["attack"] == "headline":
                 shown = "FAIL: see the checks" if entry.get("verdict") == "FAIL" else _percent(entry)
                 lines.append(f"  worst case at ε = {entry['epsilon']:g} {entry['norm']}: {shown}")
+        if self.corruptions is not None:
+            lines.append(
+                f"  mean accuracy under corruptions ({len(self.corruptions.corruptions)}, severities "
+                f"{' '.join(map(str, self.corruptions.severities))}): {_share(self.corruptions.overall)}"
+            )
+        if self.landscapes is not None:
+            lines.append(
+                f"  on {self.landscapes.planes} planes, ± {self.landscapes.extent:.3g} L2: "
+                f"{self.landscapes.regions.value:.3g} regions, decision of the image on "
+                f"{_share(self.landscapes.base_share)}"
+            )
         for verdict in ("FAIL", "WARN", "PASS", "NOT RUN"):
             named = [found.check for found in self.verdicts if found.verdict == verdict]
             if named:
@@ -79,8 +105,13 @@ class Measurement:
 
 def _percent(entry: Row) -> str:
     """A share with its interval, in percent."""
-    ends = f" [{100 * entry['low']:.1f}, {100 * entry['high']:.1f}]" if "low" in entry else ""
-    return f"{100 * entry['value']:.1f} %{ends}"
+    return _share(Estimate(entry["value"], entry.get("low", math.nan), entry.get("high", math.nan)))
+
+
+def _share(value: Estimate) -> str:
+    """The same of an estimate."""
+    ends = "" if math.isnan(value.low) else f" [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+    return f"{100 * value.value:.1f} %{ends}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -226,6 +226,9 @@ class LandscapeSummary:
         base_share: share of a plane on which the decision is that at its base image.
         norm_spread: standard deviation of ‖J‖_F over a plane by its mean.
         left_out: planes with no area inside the bounds.
+        extent: planes go from −extent to extent along both directions, in input units (L2).
+        extent_of: where it comes from, in words.
+        masked: whether places outside the inputs' bounds were left out.
     """
 
     kind: str
@@ -236,6 +239,9 @@ class LandscapeSummary:
     base_share: Estimate
     norm_spread: Estimate
     left_out: int = 0
+    extent: float = math.nan
+    extent_of: str = ""
+    masked: bool = True
 
 
 @dataclass(frozen=True, eq=False)
