@@ -29,7 +29,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     KINDS,
     # 2: the registry, the figures and the verbs
     ("parts", "plans"),
-    ("adversarial",),
+    ("adversarial", "displaced"),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
     ("landscapes",),
     # 3

@@ -15,6 +15,7 @@ from eigenfall import assemblies, parts
 from eigenfall.activations import activations, margins
 from eigenfall.assemblies import Assembly
 from eigenfall.check import need
+from eigenfall.displaced import displacing
 from eigenfall.exponents import measuring_responses
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.intervals import half_samples
@@ -23,6 +24,7 @@ from eigenfall.neighbourhoods import bounding, smoothing
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged
+from eigenfall.robustness.sound import need_finite_weights
 from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
@@ -95,6 +97,7 @@ def measuring(
         scale: pixels per unit for each of the examples, if the unit is not the pixel; distances are told in both.
         twin: an undefended model of the same inputs and classes (`robustness.gathering`).
     """
+    need_finite_weights(model)
     need_surroundings(plan, None if examples is None else examples.inputs)
     layers = chosen_layers(model, plan)
     responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
@@ -108,9 +111,11 @@ def measuring(
         _need_classes(model, here)
         if twin is not None:
             _need_classes(twin, here)
-        some = here.inputs[: plan.smoothness_inputs]
+        some = Split(here.inputs[: plan.smoothness_inputs], here.targets[: plan.smoothness_inputs])
         if len(some):
-            _add(fields, rows, (yield from smoothing(model, some, layers, plan)))
+            _add(fields, rows, (yield from smoothing(model, some.inputs, layers, plan)))
+            ball = LpBall(plan.norm, bounds, unit)
+            _add(fields, rows, (yield from displacing(model, some, fields["smoothness"], ball, plan)))
         fields["margins"] = margins(model, here, plan.batch_size)
         rows.append(of_clean(fields["margins"] > 0))
     if here is not None and plan.preset != "none":

@@ -20,6 +20,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from eigenfall import parts
+from eigenfall.displaced import tried
 from eigenfall.distances import has_distances
 from eigenfall.distributions import bootstrapped, by_distance, quantile
 from eigenfall.globalbounds import lipschitz_bound
@@ -52,10 +53,11 @@ def smoothing(
         plan: its measures and its seed.
 
     Returns:
-        Fields `smoothness` and `by_distance` of a measurement, and their rows.
+        Fields `smoothness` and `by_distance` of a measurement, their rows, and notices of what could not be measured.
     """
     found: dict[str, Smoothness] = {}
     rows: list[Row] = []
+    notices: list[str] = []
     measures = plan.smoothness or (Frobenius(),)
     tasks = [
         (place, part, layer)
@@ -65,12 +67,15 @@ def smoothing(
     for number, (place, part, layer) in enumerate(tasks):
         name = f", {parts.name_of(part)}" if len(measures) > 1 else ""
         yield Stage(f"smoothness of {layer}{name}", number, len(tasks))
-        value = part(model, inputs, layer, seeded(plan.seed))
+        value = tried(part, model, inputs, layer, plan.seed)
+        if isinstance(value, str):
+            notices.append(value)
+            continue
         found[_key(value, layer, found) if place else layer] = value
         rows += of_smoothness(value, seeded(plan.seed))
     binned = dict(_by_distance(found, plan.seed))
     rows += [entry for one in binned.values() for entry in of_distance_bins(one)]
-    return {"smoothness": found, "by_distance": binned, "rows": rows}
+    return {"smoothness": found, "by_distance": binned, "rows": rows, "notices": notices}
 
 
 def _key(value: Smoothness, layer: str, found: Mapping[str, Smoothness]) -> str:
@@ -81,7 +86,7 @@ def _key(value: Smoothness, layer: str, found: Mapping[str, Smoothness]) -> str:
 
 def _by_distance(found: Mapping[str, Smoothness], seed: int) -> Iterator[tuple[str, ByDistance]]:
     """Other measures of the outputs in bins by the first of the first-order distances; nothing without one."""
-    of_outputs = {name: one for name, one in found.items() if one.layer == OUTPUTS}
+    of_outputs = {name: one for name, one in found.items() if one.layer == OUTPUTS and not one.points}
     distances = next((one for one in of_outputs.values() if one.scaling == "free"), None)
     if distances is None:
         return

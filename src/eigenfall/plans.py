@@ -9,6 +9,7 @@ from eigenfall.grams import MEMORY
 from eigenfall.layers import View
 from eigenfall.linalg import Precision
 
+Points = Literal["noise", "adversarial"]
 Splitting = Literal["halves", "alternate", "first", "none"]
 
 LEAST = {
@@ -58,6 +59,9 @@ class Plan:
         planes: on how many random planes through inputs, the first ones, decisions are looked at; 0: none.
         plane_extent: planes go from −plane_extent to plane_extent along both directions, in the inputs' unit (L2);
             `None`: three median critical distances of the model's own.
+        points: where smoothness of the outputs is measured beside the inputs as they are: noise, inputs with normal
+            noise of the middle deviation of `noise`; adversarial, what PGD on the margin makes of them at the middle
+            one of `epsilons`.
         preset: bundle of attacks and checks, or "none".
         norm: of the perturbations.
         epsilons: budgets, in the inputs' unit.
@@ -86,6 +90,7 @@ class Plan:
     cluster: str = ""
     smoothness: tuple[Any, ...] = ()
     smoothness_inputs: int = 1000
+    points: tuple[Points, ...] = ()
     corruptions: tuple[Any, ...] | None = ()
     planes: int = 0
     plane_extent: float | None = None

@@ -26,6 +26,7 @@ def of_smoothness(smoothness: Smoothness, generator: torch.Generator, draws: int
     if not bool(kept.any()):
         return
     about: dict[str, Any] = {"layer": smoothness.layer, "method": smoothness.method, "n": int(kept.sum())}
+    about["points"] = smoothness.points
     if smoothness.residuals is not None:
         about["largest_residual"] = float(smoothness.residuals[kept].max())
     found = distribution(smoothness, generator, draws=draws)

@@ -7,7 +7,7 @@ import tyro
 
 from eigenfall import parts
 from eigenfall.grams import MEMORY
-from eigenfall.plans import Plan, Splitting
+from eigenfall.plans import Plan, Points, Splitting
 
 Parts = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 """A part flag that may be given several times; its default is empty and filled in after parsing."""
@@ -38,6 +38,7 @@ class Measuring:
             times; all: every one that takes these images.
         planes: on how many random planes through test images decisions are looked at; 100 are many, 0: none.
         plane_extent: half the side of each plane, in the inputs' unit (L2); none: three median critical distances.
+        points: measure smoothness of the outputs at noisy (noise) or attacked (adversarial) inputs as well.
         preset: bundle of attacks and checks; none: no attack.
         norm: norm of the perturbations.
         epsilons: budgets of the attacks, in the inputs' unit.
@@ -53,6 +54,7 @@ class Measuring:
     draws: int = 20
     smoothness: Parts = ()
     smoothness_inputs: int = 1000
+    points: tuple[Points, ...] = ()
     corruption: Parts = ()
     planes: int = 0
     plane_extent: float | None = None
@@ -73,6 +75,7 @@ class Measuring:
             draws=self.draws,
             smoothness=read_all("smoothness", self.smoothness),
             smoothness_inputs=self.smoothness_inputs,
+            points=tuple(dict.fromkeys(self.points)),
             corruptions=None if "all" in self.corruption else read_all("corruptions", self.corruption),
             planes=self.planes,
             plane_extent=self.plane_extent,

@@ -32,7 +32,7 @@ def measure(
     output: Path = Path("runs"),
     json: str = "",
 ) -> None:
-    """Measure spectrum, smoothness and robustness of a model, or the spectrum of a recording; keep a record.
+    """Measure spectrum, smoothness and robustness of a model, or the spectrum of a recording; keep a record and a page.
 
     The subject is one of: package.module:factory, your function that returns a torch model; a folder of a finished
     run; a saved model; a recording: a file or folder (.npy, .npz, .mat, .h5, .nwb, .zarr, suite2p), or a part with its
@@ -56,13 +56,13 @@ def measure(
     plan = recording.plan(measuring.plan(seed))
     run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli=stimuli, device=device)
     (folder,) = finish([run], output, 1, json, f"Measured {run.arm}")
-    if run.recording is not None:
-        found = load(folder)
-        page = write([found], output / f"{found.name}.html", f"The spectrum of {run.arm}", command_line())
-        screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
-        need(
-            bool(found.measurement.fits),
-            expected=f"an exponent of {run.arm}",
-            got="none: every fit was refused, for the reasons above",
-            remedy="Look at the spectrum on the page, then choose a window with --fit, or record more stimuli.",
-        )
+    found = load(folder)
+    title = f"The spectrum of {run.arm}" if run.recording is not None else f"Everything measured of {run.arm}"
+    page = write([found], output / f"{found.name}.html", title, command_line())
+    screen.printing(json).print(f"Report: {page.resolve()}", markup=False, soft_wrap=True)
+    need(
+        run.recording is None or bool(found.measurement.fits),
+        expected=f"an exponent of {run.arm}",
+        got="none: every fit was refused, for the reasons above",
+        remedy="Look at the spectrum on the page, then choose a window with --fit, or record more stimuli.",
+    )

@@ -74,7 +74,8 @@ def _distributions(found: Sequence[Arm], name: str) -> list[Picture]:
 
 def _against(found: Sequence[Arm], names: Sequence[str]) -> list[Picture]:
     """Each measure of the logits against the margin, then against the first-order distance, where records hold them."""
-    of_outputs = [name for name in names if _having(found, name)[0][1][0].layer == "outputs"]
+    firsts = {name: _having(found, name)[0][1][0] for name in names}
+    of_outputs = [name for name, first in firsts.items() if first.layer == "outputs" and not first.points]
     drawn = [_against_margin(found, name) for name in of_outputs]
     drawn += [_against_distance(found, name) for name in of_outputs]
     return [picture for picture in drawn if picture is not None]

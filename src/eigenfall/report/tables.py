@@ -157,7 +157,8 @@ def quantity_and_layer(found: Sequence[Arm], name: str) -> tuple[str, str]:
     value = next(one.smoothness[name] for arm in found for one in arm.measurements if name in one.smoothness)
     symbol = SHORT.get(value.quantity, value.quantity.replace("_", " "))
     _, mark, number = name.removeprefix(value.layer).rpartition("#")
-    return f"{symbol} of {value.layer}{f', number {number}' if mark else ''}", value.layer
+    where = f", {value.points}" if value.points else ""
+    return f"{symbol} of {value.layer}{f', number {number}' if mark else ''}{where}", value.layer
 
 
 def _blocked(arm: Arm, shown: Cell) -> Cell:

@@ -76,7 +76,8 @@ class Measurement:
         for smoothness in self.smoothness.values():
             middle = float(smoothness.values.median())
             what = SIGNS.get(smoothness.quantity, smoothness.quantity.replace("_", " "))
-            lines.append(f"  {smoothness.layer}: median {what} {middle:.4g}, {len(smoothness.values)} inputs")
+            where = f", {smoothness.points}" if smoothness.points else ""
+            lines.append(f"  {smoothness.layer}{where}: median {what} {middle:.4g}, {len(smoothness.values)} inputs")
         if self.lipschitz is not None:
             lines.append(f"  Lipschitz bound of the outputs, L2: {self.lipschitz.value:.4g}")
         for entry in self.rows:

@@ -30,6 +30,7 @@ class Smoothness:
         ranks: of what each value counts, `(inputs,)`, where it is not the same for all; only values of one rank
             compare.
         residuals: of an iteration, `(inputs,)`, as a share of the squared value; `None`: exact.
+        points: where it was measured, in words, if not at the inputs as they are.
     """
 
     quantity: str
@@ -40,6 +41,7 @@ class Smoothness:
     scaling: Scaling = "proportional"
     ranks: Int64[Tensor, " inputs"] | None = None
     residuals: Float64[Tensor, " inputs"] | None = None
+    points: str = ""
 
     @property
     def relative(self) -> Float64[Tensor, " inputs"]:
