@@ -184,13 +184,16 @@ def squared_jacobian(function, inputs):
 
 
 def pgd(model, inputs, targets, epsilon, step, steps):
-    """Sign ascent of raw cross-entropy from the clean inputs in the Linf ball and in [0, 1]; the last iterate."""
+    """Sign ascent of raw cross-entropy from the clean inputs in the Linf ball and in [0, 1]; the last iterate.
+
+    The step is one for all, or one for each.
+    """
     at = inputs.clone()
-    for _ in range(steps):
+    for length in step if isinstance(step, list) else [step] * steps:
         at.requires_grad_()
         loss = torch.nn.functional.cross_entropy(model(at), targets, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, at)
-        at = at.detach() + step * gradient.sign()
+        at = at.detach() + length * gradient.sign()
         at = inputs + (at - inputs).clamp(-epsilon, epsilon)
         at = at.clamp(0, 1)
     return at

@@ -96,6 +96,24 @@ def test_the_published_preset_cannot_leave_four_tenths():
     assert found.reach == pytest.approx(0.4 / 0.9)
 
 
+@pytest.mark.parametrize("first", [None, 0.03])
+def test_steps_that_decay_are_the_bare_loop_with_its_steps_shrinking_to_nothing(first):
+    model, data = nets.mlp(), nets.held_out(64)
+    found = called(PGD(steps=12, decay="cosine", step_size=first, **PUBLISHED), model, *vars(data).values(), LINF, 0.1)
+    lengths = [(first or 0.1) * (1 + math.cos(math.pi * k / 12)) / 2 for k in range(12)]
+    with left_as_found(model):
+        expected = naive.pgd(model, data.inputs, data.targets, 0.1, lengths, 12)
+    assert torch.allclose(found.inputs, expected, atol=1e-6)
+    assert found.reach == pytest.approx(sum(lengths) / 0.1)
+
+
+def test_a_step_is_never_shorter_than_the_smallest():
+    attack = PGD(steps=6, decay="cosine", smallest_step=0.02)
+    for epsilon in (0.04, torch.full((4,), 0.04)):
+        lengths = [float(torch.as_tensor(attack._length(*attack._step(epsilon)[:1], k)).max()) for k in range(6)]
+        assert lengths == pytest.approx([max(0.04 * (1 + math.cos(math.pi * k / 6)) / 2, 0.02) for k in range(6)])
+
+
 @pytest.mark.parametrize("threat", [LINF, L2], ids=["Linf", "L2"])
 def test_one_step_from_the_clean_input_is_fgsm(threat):
     model, data = nets.mlp(), nets.held_out(64)
@@ -111,6 +129,7 @@ def test_one_step_from_the_clean_input_is_fgsm(threat):
     ("attack", "epsilon", "step", "reach"),
     [
         (PGD(steps=40), 0.4, 0.025, 2.5),
+        (PGD(steps=40, decay="cosine"), 0.4, 0.4, 20.5),
         (PGD(steps=10, step_size=0.01), 0.2, 0.01, 0.5),
         (PGD(steps=10, step_share=0.3), 0.2, 0.06, 3.0),
         (PRESETS["nassar2020_margin"], 0.01, 0.002, 12.0),

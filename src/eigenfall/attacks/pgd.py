@@ -2,8 +2,9 @@
 
     x ← Π(x + α·d),   d = sign g for Linf, g/‖g‖₂ for L2,   g = ∇ℓ(x),   Π: onto the ball, then into the bounds
 
-T steps of α = 2.5 ε/T by default. The first start is the clean input, or with `start` set random; later ones are
-uniform in the ball (L2: a normal direction, radius ε·u^(1/d)).
+T steps of α = 2.5 ε/T by default; with `decay` of α_k = ε (1 + cos πk/T)/2, which at the same cost breaks more. The
+first start is the clean input, or with `start` set random; later ones are uniform in the ball (L2: a normal
+direction, radius ε·u^(1/d)).
 
 Source: Madry et al. 2018, arXiv:1706.06083.
 Differs from the source: the loss is the margin; an exactly zero gradient takes a random step and is counted; an input
@@ -15,6 +16,7 @@ every input alike; `wong2020` is their single step of 1.25 ε (arXiv:2001.03994)
 Starts and random steps are drawn for all inputs, broken or not, so that no draw depends on which inputs broke.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -34,8 +36,9 @@ class PGD:
     Attributes:
         loss: what is climbed: margin, dlr, ce_std, or ce (raw cross-entropy, blind to models with large logits).
         steps: gradient steps of each start.
-        step_size: length of a step in the threat's unit; none: 2.5 epsilon / steps.
-        step_share: length of a step as a share of epsilon, in place of step_size.
+        step_size: length of the first step in the threat's unit; none: 2.5 epsilon / steps, with decay epsilon.
+        step_share: length of the first step as a share of epsilon, in place of step_size.
+        decay: later steps are as long as the first ("none"), or shrink to nothing along half a "cosine".
         smallest_step: a step is never shorter than this.
         restarts: how many starts: the clean input first, then random ones.
         keep: of an input that is not broken, return the iterate of "highest" loss, the "last" iterate of its start
@@ -50,6 +53,7 @@ class PGD:
     steps: int = 40
     step_size: float | None = None
     step_share: float | None = None
+    decay: Literal["none", "cosine"] = "none"
     smallest_step: float = 0.0
     restarts: int = 1
     keep: Literal["highest", "last", "clean"] = "highest"
@@ -107,16 +111,27 @@ class PGD:
         return Proposal(moved, found.zero, passes=self.restarts * self.steps, reach=reach)
 
     def _step(self, epsilon: Epsilon) -> tuple[Epsilon, float]:
-        """Length of a step, and how many radii all steps of a start can cover."""
+        """Length of the first step, and how many radii all steps of a start can cover."""
+        share = 2.5 / self.steps if self.decay == "none" else 1.0
         if self.step_size is not None:
             step = epsilon * 0.0 + self.step_size
         else:
-            step = epsilon * (2.5 / self.steps if self.step_share is None else self.step_share)
+            step = epsilon * (share if self.step_share is None else self.step_share)
+        steps = math.fsum(self._left(count) for count in range(self.steps))
         if isinstance(step, Tensor):
             step = step.clamp_min(self.smallest_step)
-            return step, float((step * self.steps / epsilon).nan_to_num(torch.inf).min())
+            return step, float((step * steps / epsilon).nan_to_num(torch.inf).min())
         step = max(step, self.smallest_step)
-        return step, step * self.steps / float(epsilon) if epsilon else torch.inf
+        return step, step * steps / float(epsilon) if epsilon else torch.inf
+
+    def _length(self, step: Epsilon, count: int) -> Epsilon:
+        """Length of a step."""
+        length = step * self._left(count)
+        return length.clamp_min(self.smallest_step) if isinstance(length, Tensor) else max(length, self.smallest_step)
+
+    def _left(self, count: int) -> float:
+        """Length of a step as a share of the first."""
+        return 1.0 if self.decay == "none" else (1 + math.cos(math.pi * count / self.steps)) / 2
 
     def _climb(
         self,
@@ -161,7 +176,8 @@ class PGD:
                 any_flat = self.zero_step == "random" and (inputs.device.type != "cpu" or bool(flat.any()))
             if any_flat and self.zero_step == "random":
                 gradient = somewhere(gradient, flat, places, whole, seed + count)
-            ahead = steepest(gradient, threat.norm).mul_(per_input(step, inputs)).add_(at)
+            length = per_input(self._length(step, count), inputs)
+            ahead = steepest(gradient, threat.norm).mul_(length).add_(at)
             at = threat.project(ahead, inputs, epsilon)
             del gradient, ahead  # so that the next pass writes where these stood
         if self.keep == "last" and self.restarts == 1:
