@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -70,6 +71,8 @@ def examined(name: str, images: int) -> dict:
     for bundle in ("quick", "strong"):
         preset = PRESETS[bundle]
         found[bundle] = ours({attack: preset.attacks[attack] for attack in preset.headline})
+    equal = {attack: PRESETS["quick"].attacks[attack] for attack in PRESETS["quick"].headline}
+    found["quick, equal steps"] = ours({name: replace(attack, decay="none") for name, attack in equal.items()})
     whole = Theirs(model, version="standard", **given)
     found["AutoAttack standard"] = theirs(whole.run_standard_evaluation(data.inputs, data.targets, batch_size=250)[0])
     return found
@@ -77,7 +80,7 @@ def examined(name: str, images: int) -> dict:
 
 def table(found: list[dict]) -> str:
     """Accuracies in percent, in Markdown."""
-    columns = [*STEPS, "quick", "strong", "AutoAttack standard"]
+    columns = [*STEPS, "quick, equal steps", "quick", "strong", "AutoAttack standard"]
     lines = ["| model, ε | clean | " + " | ".join(columns) + " |", "|---" * (2 + len(columns)) + "|"]
     for entry in found:
         cells = [
