@@ -107,7 +107,10 @@ def test_a_model_that_draws_is_not_accused_of_leaking():
 
 def test_findings_of_counts_say_how_many_and_where():
     found = on(Converged(), converged=4.0, images=256.0, converged_epsilon=0.1)
-    assert found.finding == "4 of 256 inputs survive the headline but fall to more steps and starts at ε = 0.1."
+    assert (
+        found.finding
+        == "4 of 256 inputs survive the headline even at 1.05 ε but fall to more steps and starts at ε = 0.1."
+    )
     few = on(Monotone(), recovered=7.0, images=120.0)
     assert few.finding == (
         "Not judged: 120 inputs are fewer than 200; 7 of them fall to a smaller budget and recover at a larger one."

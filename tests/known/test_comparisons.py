@@ -58,6 +58,7 @@ class Planted:
     elsewhere: int = 0
     above: float = 1.0
     recover: int = 0
+    near: int = 0  # how many more the headline breaks when it is asked of the few that fell to more steps
 
     def __call__(self, model, inputs, targets, threat, epsilon, generator):
         count = self.count
@@ -65,6 +66,8 @@ class Planted:
             count += self.more
         if not self.stop_broken:
             count += self.elsewhere
+        if self.steps == 40 and len(inputs) < IMAGES // 4:
+            count += self.near
         number = (inputs[:, 1] * 1024).round()
         chosen = number < count
         if self.steps < 40:
@@ -101,6 +104,14 @@ RULE_R = [(0, "PASS"), (1, "PASS"), (2, "WARN"), (3, "WARN"), (4, "FAIL")]
 def test_planted_attacks_are_counted_exactly(check, setting, extra, verdict):
     found = planted(check, **{setting: extra})
     assert (found.verdict, found.value) == (verdict, extra / IMAGES)
+
+
+@pytest.mark.parametrize(
+    ("near", "verdict", "left"), [(0, "FAIL", 10), (6, "FAIL", 4), (7, "WARN", 3), (10, "PASS", 0)]
+)
+def test_what_the_headline_breaks_a_little_further_does_not_count_against_its_convergence(near, verdict, left):
+    found = planted(Converged(), more=10, near=near)
+    assert (found.verdict, found.value) == (verdict, left / IMAGES)
 
 
 @pytest.mark.parametrize(("extra", "verdict"), RULE_R)

@@ -1,6 +1,8 @@
-"""The headline's attacks are done: 2.5 times the steps from five starts break nothing more.
+"""The headline's attacks are done: 2.5 times the steps from five starts break nothing that is out of their reach.
 
-They run on the survivors of the headline, at the epsilon that halves the clean successes and at twice that.
+They run on the survivors of the headline, at the epsilon that halves the clean successes and at twice that. What falls
+counts if the headline leaves it standing at 1.05 epsilon, too: more effort shortens every distance by a few percent,
+in honest nets as well, while what hides its gradients leaves images standing far beyond.
 
 Source: `docs/robustness.md` §5, c; Carlini et al. 2019, arXiv:1902.06705.
 """
@@ -31,4 +33,6 @@ class Converged:
 
     def __call__(self, evidence: Evidence) -> Verdict:
         """Judge by rule R how many did."""
-        return counted(self, evidence, "converged", "survive the headline but fall to more steps and starts")
+        return counted(
+            self, evidence, "converged", "survive the headline even at 1.05 ε but fall to more steps and starts"
+        )
