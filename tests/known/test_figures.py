@@ -273,6 +273,14 @@ def test_smoothness_against_margin_draws_bin_medians_and_says_the_rank_correlati
     assert line.get_label() == "up: Spearman ρ = +1.00"
 
 
+def test_the_jacobian_of_a_linear_model_depends_on_no_margin():
+    margins = numpy.linspace(-1, 3, 100)
+    for values in (numpy.full(100, 2.0), 2.0 + 1e-12 * numpy.arange(100)):  # the latter is rounding
+        same = Smoothness("jacobian_norm", "outputs", torch.from_numpy(values), scale=1.0)
+        assert margin_correlation([same], [margins]) == 0.0
+        against_margin(Figure().subplots(), [same], [margins], "flat", figures.series(0))
+
+
 def test_smoothness_against_margin_leaves_out_what_does_not_compare():
     ax = Figure().subplots()
     margins = numpy.linspace(-1, 3, 100)

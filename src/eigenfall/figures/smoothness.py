@@ -91,10 +91,16 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
 
 
 def margin_correlation(values: Sequence[Smoothness], margins: Sequence[numpy.ndarray]) -> float:
-    """Spearman's rank correlation of smoothness and margin over inputs, the mean over seeds."""
-    found = [stats.spearmanr(*_with_margin(one, margin)) for one, margin in zip(values, margins)]
+    """Spearman's rank correlation of smoothness and margin over inputs, the mean over seeds; 0 where one is constant."""
+    return float(numpy.mean([_spearman(*_with_margin(one, margin)) for one, margin in zip(values, margins)]))
+
+
+def _spearman(first: numpy.ndarray, second: numpy.ndarray) -> float:
+    """0 where one of the two varies by no more than rounding, as the Jacobian of a linear model does."""
+    if any(numpy.ptp(side) <= 1e-9 * numpy.abs(side).max(initial=0.0) for side in (first, second)):
+        return 0.0
     # scipy makes the class of this result while it is imported, where no type checker sees its fields
-    return float(numpy.mean([each.statistic for each in found]))  # pyright: ignore[reportAttributeAccessIssue]
+    return float(stats.spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _with_margin(value: Smoothness, margin: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:
