@@ -269,7 +269,9 @@ def test_a_model_whose_weights_changed_is_measured_again(tmp_path, monkeypatch, 
     assert "kept from before" not in capsys.readouterr().err
     assert main(command) == 0  # the same command, the same weights
     assert "kept from before" in capsys.readouterr().err
-    assert len(list((tmp_path / "runs").glob("mine-*"))) == 3
+    pages = sorted(path.stem for path in (tmp_path / "runs").glob("mine-*.html"))
+    assert pages == sorted(path.name for path in (tmp_path / "runs").glob("mine-*") if path.is_dir())
+    assert len(pages) == 3
 
 
 def test_parts_and_settings_are_listed(capsys):

@@ -91,7 +91,7 @@ def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relat
 
 
 def margin_correlation(values: Sequence[Smoothness], margins: Sequence[numpy.ndarray]) -> float:
-    """Spearman's rank correlation of smoothness and margin over inputs, the mean over seeds; 0 where one is constant."""
+    """Spearman's correlation of smoothness and margin over inputs, the mean over seeds; 0 where one is constant."""
     return float(numpy.mean([_spearman(*_with_margin(one, margin)) for one, margin in zip(values, margins)]))
 
 
