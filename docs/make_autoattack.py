@@ -72,7 +72,7 @@ def examined(name: str, images: int) -> dict:
         preset = PRESETS[bundle]
         found[bundle] = ours({attack: preset.attacks[attack] for attack in preset.headline})
     equal = {attack: PRESETS["quick"].attacks[attack] for attack in PRESETS["quick"].headline}
-    found["quick, equal steps"] = ours({name: replace(attack, decay="none") for name, attack in equal.items()})
+    found["quick, decaying steps"] = ours({name: replace(attack, decay="cosine") for name, attack in equal.items()})
     whole = Theirs(model, version="standard", **given)
     found["AutoAttack standard"] = theirs(whole.run_standard_evaluation(data.inputs, data.targets, batch_size=250)[0])
     return found
@@ -80,8 +80,8 @@ def examined(name: str, images: int) -> dict:
 
 def table(found: list[dict]) -> str:
     """Accuracies in percent, in Markdown."""
-    columns = [*STEPS, "quick, equal steps", "quick", "strong", "AutoAttack standard"]
-    lines = ["| model, ε | clean | " + " | ".join(columns) + " |", "|---" * (2 + len(columns)) + "|"]
+    columns = [*STEPS, "quick", "quick, decaying steps", "strong", "AutoAttack standard"]
+    lines = ["| model, ε, images | clean | " + " | ".join(columns) + " |", "|---" * (2 + len(columns)) + "|"]
     for entry in found:
         cells = [
             f"{100 * entry[f'{name}, ours']:.1f}, {100 * entry[f'{name}, theirs']:.1f}"
@@ -89,7 +89,7 @@ def table(found: list[dict]) -> str:
             else f"{100 * entry[name]:.1f}"
             for name in columns
         ]
-        about = f"| {entry['model']}, {entry['epsilon']:g} | {100 * entry['clean']:.1f} | "
+        about = f"| {entry['model']}, {entry['epsilon']:g}, {entry['images']} | {100 * entry['clean']:.1f} | "
         lines.append(about + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -53,7 +53,7 @@ class Preset:
     attacks: Mapping[str, Any]
     headline: tuple[str, ...]
     checks: tuple[Any, ...] = ()
-    search: Any = field(default_factory=lambda: PGD(steps=20, decay="cosine"))
+    search: Any = field(default_factory=lambda: PGD(steps=20))
     blackbox: Any = None
     again: tuple[str, ...] = ()
 
@@ -63,10 +63,10 @@ class Preset:
         return "headline", *self.attacks
 
 
-HEADLINE = {loss: PGD(loss=loss, restarts=2, decay="cosine") for loss in ("margin", "dlr", "ce_std")}
+HEADLINE = {loss: PGD(loss=loss, restarts=2) for loss in ("margin", "dlr", "ce_std")}
 AUTO = {"apgd": APGD(), "apgd_targeted": APGD(loss="dlr", targets=9)}
 """What `strong` adds to it: steps that find their own length, away from the class and towards each other one."""
-BESIDE = {"ce": PGD(loss="ce", restarts=2, decay="cosine", zero_step="stay"), "fgsm": FGSM(), "noise": Noise()}
+BESIDE = {"ce": PGD(loss="ce", restarts=2, zero_step="stay"), "fgsm": FGSM(), "noise": Noise()}
 """What is shown beside the headline, and never part of it."""
 
 QUICK = (
