@@ -12,7 +12,7 @@ from exact import refusal
 
 from eigenfall.cli import COMMANDS, main, overview
 from eigenfall.commands import screen
-from eigenfall.commands.summary import gathered, show
+from eigenfall.commands.summary import gathered, headings, show
 from eigenfall.corruptions.saturate import Saturate
 from eigenfall.records import load_all
 
@@ -181,6 +181,20 @@ def test_a_twin_is_part_of_what_was_run(trained, capsys, tmp_path):
     assert "twin" not in alone.run
     assert str(plain) in beside.run["twin"]["architecture"]
     assert beside.name != alone.name
+
+
+def test_the_table_tells_smoothness_at_the_inputs_not_at_moved_ones(trained, capsys, tmp_path):
+    folders = [str(next((trained / "runs").glob(f"{arm}-*"))) for arm in ("plain", "jacobian")]
+    more = ["--preset", "none", "--draws", "0", "--smoothness-inputs", "20", "--points", "noise", "--noise", "0.2"]
+    for folder in folders:
+        assert main(["measure", folder, "--fit", "leastsquares:first_rank=2", *more, "--output", str(tmp_path)]) == 0
+    found = [entry for kept in load_all(tmp_path) for entry in kept.measurement.rows]
+    told = {"quantity": "jacobian_norm", "layer": "outputs", "statistic": "mean"}
+    means = [entry for entry in found if told.items() <= entry.items()]
+    assert sorted(entry.get("points", "") for entry in means) == ["", "", "noise σ = 0.2", "noise σ = 0.2"]
+    says = headings(means)["‖J‖ logits"]
+    shown = [entry for entry in means if all(entry.get(name) == value for name, value in says.items())]
+    assert shown == [entry for entry in means if "points" not in entry]
 
 
 @pytest.mark.parametrize("more", [[], ["--attack", "fgsm"]])

@@ -6,7 +6,7 @@ the test inputs themselves, so that the two compare.
 Source: `docs/robustness.md` §7.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
-from eigenfall.check import need
 from eigenfall.layers import OUTPUTS, left_as_found
 from eigenfall.objectives import Batched
-from eigenfall.plans import Plan, Points
+from eigenfall.plans import BUDGETS, Plan, Points
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.smoothnessrows import of_smoothness
 from eigenfall.stages import Working, seeded
@@ -32,6 +31,15 @@ def tried(part: Any, model: nn.Module, inputs: Float[Tensor, "inputs ..."], laye
         return part(model, inputs, layer, seeded(seed))
     except ValueError as reason:
         return f"{layer}: {reason}"
+
+
+def key_of(value: Smoothness, found: Mapping[str, Smoothness]) -> str:
+    """`layer/quantity`, and the points if they are not the inputs; a second measure of the same gets `#2`."""
+    same = sum(
+        (one.layer, one.quantity, one.points) == (value.layer, value.quantity, value.points) for one in found.values()
+    )
+    where = f", {value.points}" if value.points else ""
+    return f"{value.layer}/{value.quantity}{where}" + (f"#{same + 1}" if same else "")
 
 
 def displacing(
@@ -49,9 +57,6 @@ def displacing(
     Returns:
         Field `smoothness` of a measurement, with keys such as `outputs/jacobian_norm, noise σ = 0.2`, new rows, and
         notices of what could not be measured.
-
-    Raises:
-        ValueError: if the plan has no budget for the points that it names.
     """
     found, rows, notices = dict(there), list[Row](), list[str]()
     measures = plan.smoothness or (Frobenius(),)
@@ -65,51 +70,29 @@ def displacing(
                 notices.append(f"{told}, {value}")
                 continue
             value = replace(value, points=told, scale=_scale(there, value))
-            found[_key(value, found)] = value
+            found[key_of(value, found)] = value
             rows += of_smoothness(value, seeded(plan.seed))
     return {"smoothness": found, "rows": rows, "notices": notices}
 
 
-def _key(value: Smoothness, found: Mapping[str, Smoothness]) -> str:
-    """`outputs/quantity, points`; a second measure of the same quantity gets `#2`."""
-    key = f"{value.layer}/{value.quantity}, {value.points}"
-    same = sum(name.partition("#")[0] == key for name in found)
-    return f"{key}#{same + 1}" if same else key
-
-
 def _scale(there: Mapping[str, Smoothness], value: Smoothness) -> float:
-    """Scale of the outputs at the inputs as they are."""
-    return next((one.scale for one in _at(there, value.layer) if one.quantity == value.quantity), value.scale)
-
-
-def _at(there: Mapping[str, Smoothness], layer: str) -> Iterator[Smoothness]:
-    yield from (one for one in there.values() if one.layer == layer and not one.points)
+    """Scale of the outputs at the inputs as they are, as the same measure had it."""
+    alike = (one.scale for one in there.values() if (one.layer, one.quantity) == (value.layer, value.quantity))
+    return next(alike, value.scale)
 
 
 def _moved(
     model: nn.Module, examples: Split, points: Points, threat: LpBall, plan: Plan
 ) -> tuple[Float[Tensor, "inputs ..."], str]:
     """The inputs at these points, and where that is, in words."""
-    budgets = [value for value in (plan.noise if points == "noise" else plan.epsilons) if value > 0]
-    need(
-        bool(budgets),
-        expected=f"a budget above 0 for smoothness at {'noisy' if points == 'noise' else 'adversarial'} points",
-        got="none",
-        remedy="Give --noise 0.2." if points == "noise" else "Give --epsilons 0.1.",
-    )
+    budgets = [value for value in getattr(plan, BUDGETS[points]) if value > 0]
     middle = budgets[len(budgets) // 2]
-    attack, ball = (
-        (Noise(draws=1), GaussianNoise(threat.bounds, threat.unit))
-        if points == "noise"
-        else (PGD(loss="margin"), threat)
-    )
+    if points == "noise":
+        attack, ball, told = Noise(draws=1), GaussianNoise(threat.bounds, threat.unit), "noise σ"
+    else:
+        attack, ball, told = PGD(loss="margin"), threat, f"adversarial {'L∞' if threat.norm == 'Linf' else 'L2'} ε"
     with left_as_found(model, seed=plan.seed), torch.inference_mode(False):
         inputs, targets = examples.inputs.clone(), examples.targets.clone()
         subject = Batched(model, plan.batch_size)
         moved = attack(subject, inputs, targets, ball, middle, seeded(plan.seed)).inputs.detach()
-    told = (
-        f"noise σ = {middle:g}"
-        if points == "noise"
-        else f"adversarial {'L∞' if threat.norm == 'Linf' else 'L2'} ε = {middle:g}"
-    )
-    return moved, told
+    return moved, f"{told} = {middle:g}"

@@ -20,7 +20,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from eigenfall import parts
-from eigenfall.displaced import tried
+from eigenfall.displaced import key_of, tried
 from eigenfall.distances import has_distances
 from eigenfall.distributions import bootstrapped, by_distance, quantile
 from eigenfall.globalbounds import lipschitz_bound
@@ -71,17 +71,11 @@ def smoothing(
         if isinstance(value, str):
             notices.append(value)
             continue
-        found[_key(value, layer, found) if place else layer] = value
+        found[key_of(value, found) if place else layer] = value
         rows += of_smoothness(value, seeded(plan.seed))
     binned = dict(_by_distance(found, plan.seed))
     rows += [entry for one in binned.values() for entry in of_distance_bins(one)]
     return {"smoothness": found, "by_distance": binned, "rows": rows, "notices": notices}
-
-
-def _key(value: Smoothness, layer: str, found: Mapping[str, Smoothness]) -> str:
-    """`layer/quantity`; a second measure of the same quantity of the same layer is `layer/quantity#2`."""
-    same = sum((one.layer, one.quantity) == (value.layer, value.quantity) for one in found.values())
-    return f"{layer}/{value.quantity}" + (f"#{same + 1}" if same else "")
 
 
 def _by_distance(found: Mapping[str, Smoothness], seed: int) -> Iterator[tuple[str, ByDistance]]:

@@ -24,6 +24,9 @@ LEAST = {
 }
 """The least that each count may be."""
 
+BUDGETS = {"noise": "noise", "adversarial": "epsilons"}
+"""Which budgets, by their name in a plan, move inputs to each kind of point."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -50,9 +53,8 @@ class Plan:
         memory: GB that a recording's second moments may take.
         cluster: address of a Dask scheduler that finds a recording's second moments; empty: this machine. It changes
             no number.
-        smoothness: parts of kind smoothness, of a model's outputs and of its layers; empty: frobenius alone. Beside
-        them
-            stands a Lipschitz bound, where the model has one.
+        smoothness: parts of kind smoothness, of a model's outputs and of its layers; empty: frobenius alone. A
+            Lipschitz bound stands beside them, where the model has one.
         smoothness_inputs: on how many inputs, the first ones, smoothness is measured; 0: not at all, nor its bound.
         corruptions: parts of kind corruptions, each at five severities, of the inputs that are attacked; `None`: all of
             ours that take these images.
@@ -71,8 +73,9 @@ class Plan:
         seed: of every draw.
 
     Raises:
-        ValueError: for a count below its least, a seed that is negative, an extent that is not above 0, or budgets that
-            do not ascend: before anything that takes long is begun.
+        ValueError: for a count below its least, a seed that is negative, an extent that is not above 0, budgets that
+        do not
+            ascend, or points without a budget: before anything that takes long is begun.
     """
 
     layers: tuple[str, ...] | None = ()
@@ -124,4 +127,11 @@ class Plan:
                 expected=f"{what} that are not negative and ascend",
                 got=", ".join(f"{value:g}" for value in budgets),
                 remedy="Give each once, smallest first.",
+            )
+        for points in self.points:
+            need(
+                any(value > 0 for value in getattr(self, BUDGETS[points])),
+                expected=f"{BUDGETS[points]} above 0 for smoothness at points of kind {points}",
+                got="none",
+                remedy=f"Give --{BUDGETS[points]} 0.1, say.",
             )

@@ -1,13 +1,10 @@
-"""One run from settings to record, and several of them: build, train, measure, checkpoint, go on.
+"""One run from settings to record: build, train, measure, checkpoint, go on.
 
-`execute` and `execute_all` are generators of `Event`: whatever draws progress consumes them. A finished run is never
-run again; one that was stopped goes on from its last checkpoint, bit-equal.
+`execute` is a generator of `Event`: whatever draws progress consumes it. A finished run is never run again; one that
+was stopped goes on from its last checkpoint, bit-equal.
 """
 
 import json
-import multiprocessing
-import queue
-import signal
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -292,66 +289,3 @@ def execute(run: Run, root: Path) -> Running:
     told = {**settings, "device": run.device, "classes": classes}
     record = records.save(root, told, measurement, done.weights, done.history, parts_of(run, measurement))
     yield Event(name, "finished", record=record.path)
-
-
-def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any) -> None:
-    """One worker: takes runs by number until there are none, one thread, deaf to Ctrl-C (the parent ends it)."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    while True:
-        try:
-            number = todo.get_nowait()
-        except queue.Empty:
-            return
-        for event in isolated(runs[number], root):
-            events.put(event)
-
-
-def isolated(run: Run, root: Path) -> Iterator[Event]:
-    """A run whose failure is an event instead of an exception."""
-    try:
-        yield from execute(run, root)
-    except (ValueError, OSError, RuntimeError) as reason:
-        yield Event(name_of(run), "failed", error=f"{reason}")
-
-
-def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[Event]:
-    """Several runs, side by side in as many processes as there are workers, one thread each.
-
-    A run that fails does not stop the others. Ctrl-C ends the workers; what is finished is kept, and the same call
-    goes on from the last checkpoints.
-    """
-    if workers <= 1 or len(runs) <= 1:
-        for run in runs:
-            yield from isolated(run, root)
-        records.tidy(root)
-        return
-    context = multiprocessing.get_context("spawn")
-    todo, events = context.Queue(), context.Queue()
-    for number in range(len(runs)):
-        todo.put(number)
-    processes = [context.Process(target=_work, args=(runs, root, todo, events), daemon=True) for _ in range(workers)]
-    for process in processes:
-        process.start()
-    left = {name_of(run) for run in runs}
-    try:
-        while left:
-            try:
-                event = events.get(timeout=1.0)
-            except queue.Empty:
-                if not any(process.is_alive() for process in processes):
-                    for name in sorted(left):
-                        yield Event(
-                            name, "failed", error="Its process ended without a word, perhaps for want of memory."
-                        )
-                    return
-                continue
-            if event.record is not None or event.error:
-                left.discard(event.name)
-            yield event
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
-        records.tidy(root)

@@ -17,9 +17,10 @@ from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
 from eigenfall.recordings.powerlaw import PowerLaw
-from eigenfall.runs import execute, execute_all
+from eigenfall.runs import execute
 from eigenfall.settings import Run
 from eigenfall.spectra.cvpca import CvPCA
+from eigenfall.sweep import execute_all
 from eigenfall.training import Training
 
 PLAN = Plan(fits=(LeastSquares(first_rank=2),), draws=0, smoothness_inputs=0, preset="none")
@@ -38,10 +39,10 @@ from pathlib import Path
 sys.path.insert(0, {tests!r})
 import torch
 torch.set_num_threads(1)
-from eigenfall import runs
+from eigenfall import runs, sweep
 from faults.test_runs import RUN
 runs.CHECKPOINT_SECONDS = 0.05
-for event in runs.execute_all([RUN], Path({root!r})):
+for event in sweep.execute_all([RUN], Path({root!r})):
     print(event.stage, event.done, flush=True)
 """
 

@@ -21,8 +21,9 @@ from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.packing import opened, seal
 from eigenfall.plans import Plan
 from eigenfall.robustness import robustness
-from eigenfall.runs import _overfitted, execute_all
+from eigenfall.runs import _overfitted
 from eigenfall.settings import Run, training_settings
+from eigenfall.sweep import execute_all
 from eigenfall.training import Diverged, Training, train
 from eigenfall.types import LpBall, Proposal, Split
 

@@ -106,7 +106,7 @@ def test_a_model_that_draws_is_not_accused_of_leaking():
 
 
 def test_findings_of_counts_say_how_many_and_where():
-    found = on(Converged(), converged=4.0, images=256.0, converged_epsilon=0.1)
+    found = on(Converged(), converged=4.0, images=256.0, converged_epsilon=0.1, converged_room=1.05)
     assert (
         found.finding
         == "4 of 256 inputs survive the headline even at 1.05 ε but fall to more steps and starts at ε = 0.1."

@@ -1,13 +1,12 @@
 """Smoothness at noisy and at attacked inputs, and measures that a model refuses."""
 
+import nets
 import pytest
 import torch
 from exact import refusal, seeded
 from torch import nn
 
-from eigenfall.architectures.mlp import MLP
 from eigenfall.attacks.pgd import PGD
-from eigenfall.datasets.digits import Digits
 from eigenfall.displaced import displacing
 from eigenfall.measurement import measure
 from eigenfall.neighbourhoods import smoothing
@@ -16,7 +15,7 @@ from eigenfall.smoothness.distance import Distance
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.smoothnessrows import of_smoothness
 from eigenfall.stages import consumed
-from eigenfall.types import LpBall, Split
+from eigenfall.types import LpBall
 
 PLAN = Plan(
     points=("noise", "adversarial"), epsilons=(0.02, 0.1, 0.3), noise=(0.2,), smoothness=(Frobenius(), Distance())
@@ -24,18 +23,13 @@ PLAN = Plan(
 
 
 @pytest.fixture(scope="module")
-def digits():
-    return Digits()()
+def model():
+    return nets.mlp()
 
 
 @pytest.fixture(scope="module")
-def model(digits):
-    return MLP(widths=(20, 12))(digits, seeded(0)).eval()
-
-
-@pytest.fixture(scope="module")
-def some(digits):
-    return Split(digits.test.inputs[:30], digits.test.targets[:30])
+def some():
+    return nets.held_out(30)
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +63,34 @@ def test_values_are_those_of_the_part_at_the_moved_inputs_over_the_scale_at_the_
     assert not torch.allclose(moved, some.inputs)
 
 
-def test_a_plan_without_a_budget_is_refused(model, some, there):
-    plan = Plan(points=("noise",), noise=())
-    assert refusal(lambda: consumed(displacing(model, some, there, LpBall(), plan))) == (
-        "Expected a budget above 0 for smoothness at noisy points, got none. Give --noise 0.2."
-    )
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"points": ("noise",), "noise": ()},
+            "Expected noise above 0 for smoothness at points of kind noise, got none. Give --noise 0.1, say.",
+        ),
+        (
+            {"points": ("adversarial",), "epsilons": (0.0,)},
+            "Expected epsilons above 0 for smoothness at points of kind adversarial, got none. Give --epsilons 0.1, "
+            "say.",
+        ),
+    ],
+)
+def test_a_plan_whose_points_have_no_budget_is_refused_before_anything_runs(settings, message):
+    assert refusal(Plan, **settings) == message
+
+
+def test_a_second_measure_of_the_same_at_the_same_points_is_numbered(model, some):
+    plan = Plan(points=("noise",), smoothness=(Frobenius(), Frobenius(projections=2)))
+    there = consumed(smoothing(model, some.inputs, (), plan))["smoothness"]
+    found = consumed(displacing(model, some, there, LpBall(), plan))["smoothness"]
+    assert list(found) == [
+        "outputs",
+        "outputs/jacobian_norm#2",
+        "outputs/jacobian_norm, noise σ = 0.3",
+        "outputs/jacobian_norm, noise σ = 0.3#2",
+    ]
 
 
 class NoGradient(nn.Module):

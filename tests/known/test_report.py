@@ -400,7 +400,8 @@ def test_planes_are_told_with_their_extent_and_one_is_shown(found, around):
 def test_the_answer_says_what_corruptions_leave(found):
     said = words.answer(found).replace("\u00a0", " ").replace("\u2060", "")
     share = numbers.sentence(numbers.percent(arms.told(found[0], "mean_corruption_accuracy", severity=None)), " %")
-    assert f"corrupted images are classified correctly at {share} in plain and " in said
+    assert f"of corrupted images {share} in plain and " in said
+    assert " are classified correctly" in said
 
 
 def test_one_arm_alone_makes_a_page():

@@ -33,6 +33,6 @@ class Converged:
 
     def __call__(self, evidence: Evidence) -> Verdict:
         """Judge by rule R how many did."""
-        return counted(
-            self, evidence, "converged", "survive the headline even at 1.05 ε but fall to more steps and starts"
-        )
+        room = evidence.measured.get("converged_room", 1.0)
+        where = f" even at {room:g} ε" if room > 1 else ""
+        return counted(self, evidence, "converged", f"survive the headline{where} but fall to more steps and starts")

@@ -45,6 +45,8 @@ def told(evidence: Evidence) -> str:
         + (f"at ε = {epsilon:g}" if epsilon else "clean")
         for epsilon, share in shares.items()
     ]
+    draws = f"{evidence.measured['randomised_draws']:.0f}"
     return (
-        f"With gradients averaged over 20 draws its accuracy, mean ± s.d. over 20 further draws, is {', '.join(parts)}."
+        f"With gradients averaged over {draws} draws its accuracy, mean ± s.d. over {draws} further draws, is "
+        f"{', '.join(parts)}."
     )

@@ -59,7 +59,7 @@ def attack(
         subject: package.module:factory, a folder of a finished run, or a saved model.
         data: data set, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
-        trusted: a .pt2 file is your own, so that loading it may run what is in it.
+        trusted: .pt2 files are your own, so that loading them may run what is in them.
         twin: a model of the same inputs and classes without the subject's defence, as a subject is named; the presets
             strong and standard attack from it; without it from a net distilled on the subject's outputs.
         arm: name of the record; empty: the subject's.
@@ -75,7 +75,7 @@ def attack(
         output: folder of the record and the page.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    run = beside(run_of(subject, data, weights, trusted), twin)
+    run = beside(run_of(subject, data, weights, trusted), twin, trusted)
     need(run.data is not None, expected="a model to attack", got="a recording", remedy="Name a model and --data.")
     need(
         norm != "gaussian" or bool(attack),

@@ -42,7 +42,7 @@ def measure(
         subject: what is measured.
         data: data set of a model, for instance cifar10 or file:path=images.npz; of a finished run: its own.
         weights: your model's weights, .safetensors or a state dict.
-        trusted: a .pt2 file is your own, so that loading it may run what is in it.
+        trusted: .pt2 files are your own, so that loading them may run what is in them.
         twin: a model of the same inputs and classes without the subject's defence, as a subject is named; the presets
             strong and standard attack from it; without it from a net distilled on the subject's outputs.
         arm: name of this measurement; empty: the subject's.
@@ -52,7 +52,7 @@ def measure(
         output: folder of the record.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    run = beside(run_of(subject, data, weights, trusted, recording.axes), twin)
+    run = beside(run_of(subject, data, weights, trusted, recording.axes), twin, trusted)
     plan = recording.plan(measuring.plan(seed))
     run = replace(run, arm=arm or run.arm, seed=seed, plan=plan, stimuli=stimuli, device=device)
     (folder,) = finish([run], output, 1, json, f"Measured {run.arm}")

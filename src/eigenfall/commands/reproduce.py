@@ -13,7 +13,7 @@ from eigenfall.commands.train import default_workers
 from eigenfall.papers import nassar2020
 from eigenfall.report.page import write
 from eigenfall.rows import row
-from eigenfall.runs import execute_all
+from eigenfall.sweep import execute_all
 from eigenfall.types import Row
 
 

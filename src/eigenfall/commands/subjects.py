@@ -70,8 +70,13 @@ def run_of(subject: str, data: str = "", weights: Path | None = None, trusted: b
     return Run(verb="measure", arm=name, data=parts.read("datasets", data), architecture=model)
 
 
-def beside(run: Run, twin: str) -> Run:
-    """The run with its twin, named as a subject is; "" for none.
+def beside(run: Run, twin: str, trusted: bool = False) -> Run:
+    """The run with its twin, named as a subject is.
+
+    Args:
+        run: of the subject.
+        twin: its name; "" for none.
+        trusted: whether loading a program may run what is in it.
 
     Raises:
         ValueError: if the run is of a recording, or the twin is none of what can be measured.
@@ -84,7 +89,7 @@ def beside(run: Run, twin: str) -> Run:
         got="a recording",
         remedy="Leave --twin out.",
     )
-    return replace(run, twin=run_of(twin, parts.spell(run.data)).architecture)
+    return replace(run, twin=run_of(twin, parts.spell(run.data), trusted=trusted).architecture)
 
 
 def recording_of(subject: str) -> str:

@@ -55,7 +55,7 @@ def headings(rows: Sequence[Row]) -> dict[str, dict[str, object]]:
     for layer in dict.fromkeys(row["layer"] for row in rows if row["quantity"] == "alpha"):
         found[f"α {layer}"] = {"quantity": "alpha", "layer": layer}
     if any(row["quantity"] == "jacobian_norm" and row["layer"] == "outputs" for row in rows):
-        found["‖J‖ logits"] = {"quantity": "jacobian_norm", "layer": "outputs", "statistic": "mean"}
+        found["‖J‖ logits"] = {"quantity": "jacobian_norm", "layer": "outputs", "statistic": "mean", "points": None}
     others: dict[str, dict[str, object]] = {
         "Lipschitz bound, L2": {"quantity": "lipschitz_bound", "layer": None},
         "corrupted": {"quantity": "mean_corruption_accuracy", "severity": None},
@@ -74,7 +74,7 @@ def show(found: Sequence[Record], title: str, console: Console) -> None:
     lines = []
     for heading, says in wanted.items():
         found_rows = [row for row in rows if all(row.get(k) == v for k, v in says.items())]
-        by_arm = {row.get("arm"): _cell(row) for row in found_rows}
+        by_arm = {row.get("arm"): _cell(row) for row in reversed(found_rows)}  # of several the first
         lines.append((heading, *(by_arm.get(arm, "–") for arm in arms)))
     screen.table(title, ("", *map(str, arms)), lines, console)
     seeds = max((row.get("seeds", 1) for row in rows), default=1)

@@ -10,8 +10,9 @@ from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
 from eigenfall.commands.summary import gathered, show, show_attacked, show_recording, summarised
-from eigenfall.runs import device_for, execute_all
+from eigenfall.runs import device_for
 from eigenfall.settings import Run
+from eigenfall.sweep import execute_all
 from eigenfall.training import Training
 
 

@@ -100,7 +100,7 @@ def _of_corruptions(found: Sequence[Arm]) -> str:
     if not shown:
         return ""
     named = [f"{share} in {arm.name}" if len(found) > 1 else share for arm, share in shown]
-    return f"corrupted images are classified correctly at {listed(named)}"
+    return f"of corrupted images {listed(named)} are classified correctly"
 
 
 def _of_checks(found: Sequence[Arm]) -> str:

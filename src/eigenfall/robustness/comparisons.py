@@ -92,7 +92,8 @@ def _converged(trial: Trial, plain: RobustnessCurve, half: float) -> Finding:
     }
     if not more:
         return {}, {"converged": "no attack of the headline is ours to give more steps and starts"}
-    return (yield from _beyond(trial, plain, "converged", "more steps", more, room=ROOM)), {}
+    found = yield from _beyond(trial, plain, "converged", "more steps", more, room=ROOM)
+    return found | {"converged_room": ROOM}, {}
 
 
 def _order(trial: Trial, plain: RobustnessCurve, half: float) -> Finding:

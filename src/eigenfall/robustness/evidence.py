@@ -146,7 +146,8 @@ def gathering(
             return attacking(model, attacks, examples, threat, epsilons, source, batch_size, block)
         return transferring(model, surrogate, attacks, examples, threat, epsilons, source, batch_size, block)
 
-    need_finite_weights(model)
+    for each in (model, twin) if twin is not None else (model,):
+        need_finite_weights(each)
     some = Split(examples.inputs[:images], examples.targets[:images])
     measured: dict[str, float] = {}
     notes: dict[str, Any] = {}

@@ -69,11 +69,11 @@ def averaging(
 
     Returns:
         By name and epsilon, `randomised_accuracy 0.1`, and `randomised_spread 0.1`, its standard deviation over draws;
-        clean is epsilon 0.
+        clean is epsilon 0. `randomised_draws` says how many draws.
     """
     device = device_of(model)
     inputs, targets = examples.inputs.detach().clone().to(device), examples.targets.clone().long().to(device)
-    found: dict[str, float] = {}
+    found: dict[str, float] = {"randomised_draws": draws}
     for place, epsilon in enumerate((0.0, *(epsilon for epsilon in epsilons if epsilon > 0))):
         yield Stage(f"averaged gradients, ε = {epsilon:g}", place, len(epsilons) + 1)
         shares = []

@@ -61,7 +61,7 @@ def _rounding(inputs: Tensor) -> float:
     return 1e-6 * max(1.0, float(inputs.detach().abs().max())) if inputs.numel() else 1e-6
 
 
-def _check_inputs(perturbed: Tensor, inputs: Tensor, bounds: Bounds | None, name: str) -> None:
+def _check_inputs(perturbed: Tensor, inputs: Tensor, bounds: Bounds | None, name: str, over: float) -> None:
     need(
         perturbed.shape == inputs.shape and perturbed.dtype == inputs.dtype,
         expected=f"perturbed inputs of shape {tuple(inputs.shape)} and type {inputs.dtype} from attack {name!r}",
@@ -78,7 +78,6 @@ def _check_inputs(perturbed: Tensor, inputs: Tensor, bounds: Bounds | None, name
         remedy="The attack is faulty; nothing was measured with it.",
     )
     if bounds is not None:
-        over = _rounding(inputs)
         need(
             bounds[0] - over <= low and high <= bounds[1] + over,
             expected=f"perturbed inputs inside {bounds} from attack {name!r}",
@@ -125,11 +124,12 @@ class LpBall:
         In float64, by over 1e-6; for inputs larger than 1 by over that share of the largest: what their own format
         rounds.
         """
-        _check_inputs(perturbed, inputs, self.bounds, name)
+        over = _rounding(inputs)
+        _check_inputs(perturbed, inputs, self.bounds, name, over)
         excess = self.size(perturbed, inputs) - epsilon
         worst = float(excess.max()) if len(excess) else 0.0
         need(
-            worst <= _rounding(inputs),
+            worst <= over,
             expected=f"perturbations of {self.norm} norm at most epsilon from attack {name!r}",
             got=f"one that is {worst:.3g} larger",
             remedy="The attack is faulty; nothing was measured with it.",
@@ -159,7 +159,7 @@ class GaussianNoise:
 
     def check(self, perturbed: Tensor, inputs: Tensor, epsilon: Epsilon, name: str) -> None:
         """Refuse wrong shapes, values out of bounds, and what is not finite."""
-        _check_inputs(perturbed, inputs, self.bounds, name)
+        _check_inputs(perturbed, inputs, self.bounds, name, _rounding(inputs))
 
 
 @dataclass(frozen=True, eq=False)
