@@ -20,7 +20,7 @@ SMALL = replace(
 """Fewer draws and queries; the headline and its comparisons are the whole ones."""
 
 STRONG = replace(SMALL, attacks={**PRESETS["strong"].attacks, "noise": Noise(20)}, headline=PRESETS["strong"].headline)
-"""The headline of `strong`: on 64 pixels that of three losses is not done, and c says so of honest nets, too."""
+"""The headline of `strong`, the bundle in which users meet every check."""
 
 TRIPS = {
     "logits × 1000": ("", "j g"),
