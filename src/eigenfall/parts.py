@@ -28,8 +28,10 @@ KINDS = (
     "datasets",
     "dimensions",
     "fits",
+    "heads",
     "penalties",
     "recordings",
+    "rules",
     "smoothness",
     "spectra",
 )

@@ -7,6 +7,7 @@ inside a noun are never changed after it is made.
 from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
 from eigenfall.types.diagnostics import Diagnostics, LawScore, LocalSlopes, Reliability, SimulatedBias, Subsampling
+from eigenfall.types.learning import LearningStep, one_seed, placed
 from eigenfall.types.results import Measurement, Record, Row
 from eigenfall.types.robustness import (
     Epsilon,
@@ -51,6 +52,7 @@ __all__ = [
     "Landscape",
     "LandscapeSummary",
     "LawScore",
+    "LearningStep",
     "LipschitzBound",
     "LocalSlopes",
     "LpBall",
@@ -79,5 +81,7 @@ __all__ = [
     "Task",
     "Threat",
     "Verdict",
+    "one_seed",
     "per_input",
+    "placed",
 ]
