@@ -5,8 +5,13 @@
 
 M stands for the lateral inhibition with which units settle; the layer is the linear map F = (M + threshold)⁻¹ W. Without
 a threshold its rows end orthonormal, and span the leading components of the inputs' second moment C, mixed by any
-rotation; M is then F C Fᵀ. A threshold lowers the outputs' second moment from λ to λ − threshold, and switches
-components with less off.
+rotation; M is then F C Fᵀ. With more units than inputs have components, F's columns end orthonormal instead: units share
+the components, and all similarities are kept. A threshold lowers the outputs' second moment from λ to λ − threshold, and
+switches components with less off.
+
+Where M is slower than W, τ > ½, this is not what all layers come to: with q = λ₁/λ_k + λ_k/λ₁ of the first and the last
+component that k units learn, the pair of them is stable only if τ < q / (2 q − 4). Hence τ is at most ½, at which it
+always is. Below ½ the same pair asks for η < 2 / (q (1/τ − 2)) or so, which a wide spectrum makes small.
 
 Source: Pehlevan, Sengupta & Chklovskii 2018, Neural Computation 30, doi:10.1162/neco_a_01018, the online algorithm of
 the min-max objective; Pehlevan, Hu & Chklovskii 2015, Neural Computation 27, doi:10.1162/NECO_a_00745, for the network;
@@ -26,7 +31,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._moments import affine, centred, need_components, need_finite, need_rate, scheduled
+from eigenfall.rules._moments import affine, centred, need_finite, need_rate, scheduled
 from eigenfall.rules._shared import need_batch, need_one_seed, need_sizes, normal
 from eigenfall.types import Progress
 
@@ -55,7 +60,7 @@ class Similarity:
     Attributes:
         learning_rate: η at first. It has no unit: weights settle at averages over about 1/(2η) batches.
         schedule: linear: the rate falls from its first value in epoch 1 towards 0; constant.
-        tau: pace of W over that of M: at ½ both learn equally fast, below it M is faster.
+        tau: τ, at most ½, where W and M learn equally fast; below it M is faster, and wide spectra need a lower rate.
         threshold: what second moment a component needs to be kept, in squared units of the inputs; 0: none.
         centre: none: inputs are taken as they are; running: less the mean of all inputs so far.
     """
@@ -69,7 +74,12 @@ class Similarity:
 
     def __post_init__(self) -> None:
         need_rate(self.learning_rate)
-        need(self.tau > 0, expected="tau above 0", got=f"{self.tau:g}", remedy="0.5 lets W and M learn equally fast.")
+        need(
+            0 < self.tau <= 0.5,
+            expected="tau above 0 and at most 0.5",
+            got=f"{self.tau:g}",
+            remedy="With a larger one the principal subspace may be unstable.",
+        )
         need(
             self.threshold >= 0,
             expected="a threshold of 0 or more",
@@ -93,10 +103,9 @@ class Similarity:
             generators: one for each seed.
 
         Raises:
-            ValueError: if there are more units than inputs, which have no component left to find.
+            ValueError: if there are no inputs or no units.
         """
         need_sizes(inputs, units)
-        need_components(inputs, units)
         seeds = len(generators)
         weights = normal((units, inputs), generators) / math.sqrt(inputs)
         return State(weights, torch.eye(units).repeat(seeds, 1, 1), torch.zeros(seeds, inputs))
@@ -117,8 +126,8 @@ class Similarity:
             generators: unused; nothing is drawn.
 
         Raises:
-            ValueError: if the batch is empty or does not fit, or if units have died out so far that the outputs
-                cannot be solved for.
+            ValueError: if the batch is empty or does not fit, or if units have died out so far that outputs cannot
+                be solved for.
         """
         need_batch(batch, state.weights)
         rows = batch.shape[1]
@@ -146,16 +155,16 @@ class Similarity:
             not bool(failed.any()),
             expected="lateral weights that can be solved for",
             got="units that have died out",
-            remedy="Use fewer units than the inputs have components, or a threshold above 0.",
+            remedy="Use a threshold above 0, or fewer units.",
         )
         return torch.cholesky_solve(drive, root)
 
 
 def stable_below(tau: float) -> float:
-    """Learning rate from which steps overshoot.
+    """Learning rate from which steps overshoot, whatever the spectrum.
 
     Of a unit near its component, in units of λ, a step makes (dW − 2 η dM, dM + (η/τ) (2 dW − 3 dM)) of (dW, dM). One
     of its two eigenvalues passes −1 where 2 η² − 3 η + 2 τ = 0: from there on the unit moves away from where it should
-    rest. At η = ½ a step replaces W by the batch's average, and beyond it goes further than that.
+    rest. At τ = ½ that is η = ½.
     """
-    return min(0.5, (3 - math.sqrt(9 - 16 * tau)) / 4) if tau < 9 / 16 else 0.5
+    return (3 - math.sqrt(9 - 16 * tau)) / 4
