@@ -7,7 +7,7 @@ inside a noun are never changed after it is made.
 from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
 from eigenfall.types.diagnostics import Diagnostics, LawScore, LocalSlopes, Reliability, SimulatedBias, Subsampling
-from eigenfall.types.learning import LearningStep, one_seed, placed
+from eigenfall.types.learning import LearningStep, ReceptiveFields, one_seed, placed
 from eigenfall.types.results import Measurement, Record, Row
 from eigenfall.types.robustness import (
     Epsilon,
@@ -63,6 +63,7 @@ __all__ = [
     "Plane",
     "Progress",
     "Proposal",
+    "ReceptiveFields",
     "Record",
     "Reference",
     "Reliability",

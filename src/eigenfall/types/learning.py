@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
+from jaxtyping import Float
 from torch import Tensor
 
 from eigenfall.types.training import Progress
@@ -32,6 +33,19 @@ class LearningStep:
     last_of_epoch: bool
     snapshot: Callable[[], Mapping[str, Any]]
     last: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class ReceptiveFields:
+    """Weights of units, in the shape of an input.
+
+    Attributes:
+        weights: `(shown, ...)`, the first units of the layer.
+        units: how many the layer has.
+    """
+
+    weights: Float[Tensor, "shown ..."]
+    units: int
 
 
 def one_seed(state: State, place: int) -> State:

@@ -1,0 +1,245 @@
+"""A layer that learns by a local rule, then a head fitted on it: what a run of `learn` does, moment by moment.
+
+    layer ← learn(rule, training inputs);   gates, pruning;   head ← fit_head(layer, head, training split)
+
+`learning_model` is a generator of `Moment`: whatever keeps checkpoints or draws progress consumes it. From a moment's
+snapshot the same work goes on, bit-equal.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eigenfall.check import need
+from eigenfall.convergence import Gates
+from eigenfall.learning import Learning, learn
+from eigenfall.optimisation import Training
+from eigenfall.pruning import Pruning, removed, zeroed
+from eigenfall.readout import fit_head, joined, unit_scale
+from eigenfall.rows import row
+from eigenfall.scaling import need_scaling
+from eigenfall.snapshots import unflattened
+from eigenfall.types import Convergence, Examples, LearningStep, Pruned, ReceptiveFields, Row, one_seed
+
+SHOWN = 36
+"""How many units' weights are kept to be looked at."""
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """How far the work is, and what it can go on from.
+
+    Attributes:
+        what: what is being done.
+        done: steps of it that are finished.
+        total: steps of it.
+        snapshot: everything from which the work goes on, as a flat mapping of tensors, numbers and text.
+        logged: what goes into the history, if anything.
+        last: whether a part of the work ends here, so that its checkpoint must be written.
+    """
+
+    what: str
+    done: int
+    total: int
+    snapshot: Callable[[], Mapping[str, Any]]
+    logged: Row | None = None
+    last: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What learning came to.
+
+    Attributes:
+        model: inputs to logits, with `currents`, `hidden1` and `readout`.
+        convergence: of the layer before pruning; `None` for a rule whose norms go nowhere in particular.
+        pruned: which units were kept; `None` if none were to be pruned.
+        fields: weights of the first units that are left.
+        rows: numbers about the layer.
+        notices: what a reader must know.
+    """
+
+    model: nn.Module
+    convergence: Convergence | None
+    pruned: Pruned | None
+    fields: ReceptiveFields
+    rows: tuple[Row, ...]
+    notices: tuple[str, ...]
+
+
+Working = Generator[Moment, None, Learnt]
+
+
+def learning_model(
+    rule: Any,
+    head: Any,
+    examples: Examples,
+    learning: Learning,
+    training: Training,
+    seed: int = 0,
+    pruning: Pruning | None = None,
+    prune: str = "removed",
+    device: torch.device | None = None,
+    start: Mapping[str, Any] | None = None,
+) -> Working:
+    """Learn a layer from the training inputs, judge it, and fit a head on it.
+
+    Args:
+        rule: a part of kind rules.
+        head: a part of kind heads.
+        examples: give the training and the validation split; the test split is not touched.
+        learning: size and length of the layer's learning.
+        training: how the head is fitted.
+        seed: of everything that is drawn.
+        pruning: which units are taken out before the head is fitted; `None`: none.
+        prune: "removed", or "zeroed" as published.
+        device: where; `None`: the CPU.
+        start: a snapshot to go on from.
+
+    Returns:
+        A value with the model and what the layer was judged to be.
+
+    Raises:
+        ValueError: if images are not scaled as the rule needs, or units of another rule than Krotov's are to be pruned.
+        Diverged: if the head's loss is not finite.
+    """
+    train = replace(examples.train, inputs=examples.train.inputs.to(device or torch.device("cpu")))
+    need_scaling(train.inputs, getattr(rule, "scaling", "any"))
+    need(
+        pruning is None or hasattr(rule, "p"),
+        expected="a rule whose units' variance says whether they have learnt",
+        got=f"{type(rule).__name__.lower()}",
+        remedy="Only krotov's units are pruned.",
+    )
+    state = yield from _learning_layer(rule, train.inputs, learning, seed, start)
+    weights = state.weights[0]
+    convergence = _judged(rule, weights, train.inputs)
+    pruned = None if pruning is None else pruning(weights)
+    layer = rule.layer(state)
+    if pruned is not None:
+        layer.weight.data = (removed if prune == "removed" else zeroed)(layer.weight.data, pruned.kept)
+        weights = removed(weights, pruned.kept)
+    if getattr(head, "scale", 1.0) is None:
+        head = replace(head, scale=unit_scale(layer, head.power, train.inputs))
+    model = yield from _fitting_head(rule, layer, head, examples, training, seed, state, learning, start)
+    return Learnt(
+        model,
+        convergence,
+        pruned,
+        _fields(weights, examples),
+        tuple(_rows(convergence, pruned)),
+        tuple(_notices(convergence, pruned)),
+    )
+
+
+def _learning_layer(
+    rule: Any, inputs: Tensor, learning: Learning, seed: int, start: Mapping[str, Any] | None
+) -> Generator[Moment, None, Any]:
+    """The layer's last state."""
+    kept = _under("layer/", start)
+    steps = learning.epochs * learning.batches_in(len(inputs))
+    if kept and kept["place/step"] == steps:
+        like = rule.start(inputs[0].numel(), learning.units, [torch.Generator().manual_seed(seed)])
+        return unflattened(like, kept, "state/", inputs.device)
+    found: Any = None
+    for step in learn(rule, inputs, learning, (seed,), start=kept or None):
+        found = step.state
+        yield Moment(
+            "learning",
+            step.progress.step,
+            step.progress.steps,
+            lambda step=step: {f"layer/{name}": value for name, value in step.snapshot().items()},
+            _logged(rule, step) if step.last_of_epoch else None,
+            step.last,
+        )
+    return found
+
+
+def _logged(rule: Any, step: LearningStep) -> Row:
+    """An epoch's line of the history: for a rule with a radius, the share of units that are not there yet."""
+    told = {"layer_step": step.progress.step, "layer_epoch": step.progress.epoch, **step.values}
+    if hasattr(rule, "radius"):
+        told["unconverged"] = Gates()(one_seed(step.state, 0).weights[0], rule.p, rule.radius).unconverged
+    return told
+
+
+def _fitting_head(
+    rule: Any,
+    layer: nn.Module,
+    head: Any,
+    examples: Examples,
+    training: Training,
+    seed: int,
+    state: Any,
+    learning: Learning,
+    start: Mapping[str, Any] | None,
+) -> Generator[Moment, None, nn.Module]:
+    """The joined model, its head fitted."""
+    from eigenfall.snapshots import flattened
+
+    steps = learning.epochs * learning.batches_in(len(examples.train))
+    held = {f"layer/{name}": value for name, value in flattened(state, "state/").items()} | {"layer/place/step": steps}
+    fitted: nn.Module | None = None
+    for step in fit_head(
+        layer,
+        head,
+        examples.train,
+        examples.validation,
+        examples.classes,
+        training,
+        seed,
+        start=_under("head/", start) or None,
+    ):
+        at, fitted = step.progress, step.model
+        yield Moment(
+            "fitting the head",
+            at.step,
+            at.steps,
+            lambda step=step: held | {f"head/{name}": value for name, value in step.snapshot().items()},
+            {"step": at.step, "epoch": at.epoch, **step.values} if step.last_of_epoch or step.last else None,
+            step.last,
+        )
+    need(fitted is not None, expected="a head", got="none", remedy="Train for a step or more.")
+    return joined(layer, fitted)
+
+
+def _under(prefix: str, kept: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a snapshot holds under a name."""
+    return {name.removeprefix(prefix): value for name, value in (kept or {}).items() if name.startswith(prefix)}
+
+
+def _judged(rule: Any, weights: Tensor, inputs: Tensor) -> Convergence | None:
+    """The gates of a rule with a radius, wins counted at the training inputs."""
+    return Gates()(weights, rule.p, rule.radius, inputs) if hasattr(rule, "radius") else None
+
+
+def _fields(weights: Tensor, examples: Examples) -> ReceptiveFields:
+    """Weights of the first units, in the shape of an input."""
+    some = weights[:SHOWN].detach().float().cpu()
+    return ReceptiveFields(some.reshape(len(some), *examples.train.inputs.shape[1:]), len(weights))
+
+
+def _rows(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]:
+    """Shares of units, each one number."""
+    found = []
+    if convergence is not None:
+        verdict = "CONVERGED" if convergence.converged else "UNCONVERGED"
+        about = {"layer": "currents", "n": len(convergence.norms)}
+        found.append(row("unconverged_units", convergence.unconverged, verdict=verdict, **about))
+        found.append(row("negative_units", float(convergence.negative.double().mean()), **about))
+        if convergence.dead is not None:
+            found.append(row("dead_units", float(convergence.dead.double().mean()), **about))
+        if convergence.silent is not None:
+            found.append(row("silent_units", float(convergence.silent.double().mean()), **about))
+    if pruned is not None:
+        found.append(row("pruned_units", pruned.count / len(pruned.kept), layer="currents", n=len(pruned.kept)))
+    return found
+
+
+def _notices(convergence: Convergence | None, pruned: Pruned | None) -> list[str]:
+    """What a reader must know of the layer."""
+    told = [f"currents: {convergence}"] if convergence is not None else []
+    return [*told, *([f"currents: {pruned}"] if pruned is not None else [])]
