@@ -165,6 +165,6 @@ PRESETS = {
     "holzhausen2024": replace(_STUDY, schedule=((31, 5e-4), (91, 2e-4), (121, 1e-4), (161, 1e-5))),
     "holzhausen2024_spectral": replace(_STUDY, decay=(90, 30.0)),
 }
-"""Published ones. `holzhausen2024` is the schedule of its gradient-trained nets, `_head` of the readout on a learnt layer,
-`_spectral` of the net under the spectral penalty; `pnas_*` of heads in the style of Krotov & Hopfield 2019, of which
-the batch size is the rule's: a head's own is not known."""
+"""Published ones. `holzhausen2024` is the schedule of its gradient-trained nets, `_head` of the readout on a learnt
+layer, `_spectral` of the net under the spectral penalty; `pnas_*` of heads in the style of Krotov & Hopfield 2019, of
+which the batch size is the rule's: a head's own is not known."""

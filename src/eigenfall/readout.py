@@ -102,13 +102,14 @@ def fit_head(
     held = (len(train) + len(validation)) * first.shape[1] * first.element_size()
     if held > budget:
         model: nn.Sequential = joined(_Evaluating(layer), made)
-        splits = train, validation
     elif isinstance(made.hidden1, FIXED):
         model = nn.Sequential(OrderedDict(hidden1=nn.Identity(), readout=made.readout))
-        splits = (_responded(nn.Sequential(layer, made.hidden1), split) for split in (train, validation))
+        below = nn.Sequential(layer, made.hidden1)
+        train, validation = _responded(below, train), _responded(below, validation)
     else:
-        model, splits = made, (_responded(layer, split) for split in (train, validation))
-    for step in trained(model, *splits, {}, settings, seed=seed, task=Task(objective=head), start=start):
+        model = made
+        train, validation = _responded(layer, train), _responded(layer, validation)
+    for step in trained(model, train, validation, {}, settings, seed=seed, task=Task(objective=head), start=start):
         yield replace(step, model=made)
 
 

@@ -133,14 +133,21 @@ def test_without_validation(head):
     empty = Split(data().inputs[:0], data().targets[:0])
     step = list(fit_head(learnt(), head, data(), empty, 3, SETTINGS))[-1]
     assert "validation_accuracy" not in step.values
-    assert_close(weights(step.model), weights(list(fit_head(learnt(), head, data(), data(30, 1), 3, SETTINGS))[-1].model))
+    assert_close(
+        weights(step.model), weights(list(fit_head(learnt(), head, data(), data(30, 1), 3, SETTINGS))[-1].model)
+    )
 
 
 def test_a_layer_with_dropout_is_in_eval_mode_throughout():
     layer = nn.Sequential(learnt(), nn.Dropout(0.5))
     for budget in (readout.BUDGET, 0):
         found = list(fit_head(layer, RePUHead(2.0), data(), data(30, 1), 3, SETTINGS, budget=budget))[-1].model
-        assert_close(weights(found), weights(list(fit_head(learnt(), RePUHead(2.0), data(), data(30, 1), 3, SETTINGS))[-1].model), rtol=1e-10, atol=1e-10)
+        assert_close(
+            weights(found),
+            weights(list(fit_head(learnt(), RePUHead(2.0), data(), data(30, 1), 3, SETTINGS))[-1].model),
+            rtol=1e-10,
+            atol=1e-10,
+        )
 
 
 def test_joined_shares_its_modules():

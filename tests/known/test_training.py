@@ -14,8 +14,8 @@ from eigenfall.packing import opened, seal
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.penalties.weightdecay import WeightDecay
-from eigenfall.snapshots import flattened, unflattened
 from eigenfall.settings import training_settings
+from eigenfall.snapshots import flattened, unflattened
 from eigenfall.training import Diverged, Training, captured_by, reference_of, train
 from eigenfall.types import ForwardPass, Penalty, Split, Task
 
@@ -253,7 +253,9 @@ def test_published_learning_rates():
     assert rates("holzhausen2024", 0, 30, 31, 90, 91, 120, 121, 160, 161, 999) == [
         *(1e-3, 1e-3, 5e-4, 5e-4, 2e-4, 2e-4, 1e-4, 1e-4, 1e-5, 1e-5),
     ]
-    assert rates("holzhausen2024_spectral", 0, 90, 120, 150) == pytest.approx([1e-3, 1e-3, 1e-3 / 2.718281828459045, 1e-3 / 7.38905609893065])
+    assert rates("holzhausen2024_spectral", 0, 90, 120, 150) == pytest.approx(
+        [1e-3, 1e-3, 1e-3 / 2.718281828459045, 1e-3 / 7.38905609893065]
+    )
     assert rates("holzhausen2024_head", 0, 999) == [1e-3, 1e-3]
     for name in ("holzhausen2024", "holzhausen2024_head", "holzhausen2024_spectral"):
         assert (PRESETS[name].epochs, PRESETS[name].batch_size, PRESETS[name].optimiser) == (1000, 1000, "adam")
@@ -268,9 +270,8 @@ def test_fewer_epochs_keep_the_schedule_in_proportion():
 
 
 def test_settings_without_a_schedule_are_hashed_as_before_there_were_any():
-    assert set(training_settings(Training())) == {
-        *("optimiser", "learning_rate", "amsgrad", "momentum", "batch_size", "epochs", "steps", "last_batch", "patience")
-    }
+    names = "optimiser learning_rate amsgrad momentum batch_size epochs steps last_batch patience"
+    assert set(training_settings(Training())) == set(names.split())
     told = training_settings(SCHEDULED)
     assert (told["schedule"], told["decay"]) == (((1, 0.004), (4, 0.001)), (3, 2.0))
     assert hash(SCHEDULED) == hash(replace(SCHEDULED))

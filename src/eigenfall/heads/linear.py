@@ -37,8 +37,8 @@ class LinearHead:
             generator: gives the seed of the weights.
 
         Returns:
-            Responses `(batch, units)` to logits `(batch, classes)`: `hidden1`, the responses themselves or standardised,
-            and `readout`.
+            Responses `(batch, units)` to logits `(batch, classes)`: `hidden1`, the responses themselves or
+            standardised, and `readout`.
 
         Raises:
             ValueError: if there are no units, or fewer than two classes.

@@ -1,6 +1,7 @@
 """Rectified power of the currents, a linear readout without bias, and a power of the distance of its tanh from ±1.
 
-    a = ReLU(I / s)ⁿ,   z = A a,   ℓ = Σ over classes |tanh(β z) − t|ᵐ, t = 1 for the target and −1 else,   mean over the batch
+    a = ReLU(I / s)ⁿ,   z = A a,   ℓ = Σ over classes |tanh(β z) − t|ᵐ, mean over the batch;   t = 1 for the target,
+    −1 for every other class
 
 Source: Krotov & Hopfield 2019, PNAS 116, doi:10.1073/pnas.1820458116.
 Differs from the source: the head returns z, so that attacks and margins never meet a saturated tanh; the order of the
@@ -50,7 +51,8 @@ class TanhHead:
             generator: gives the seed of the weights.
 
         Returns:
-            Currents `(batch, units)` to z `(batch, classes)`, before the tanh: `hidden1`, the activation, and `readout`.
+            Currents `(batch, units)` to z `(batch, classes)`, before the tanh: `hidden1`, the activation, and
+            `readout`.
 
         Raises:
             ValueError: if there are no units, fewer than two classes, or a setting is out of its range.
