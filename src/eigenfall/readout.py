@@ -81,7 +81,8 @@ def fit_head(
         A `Step` after each update; its model is the head alone: `joined(layer, step.model)` is the whole.
 
     Raises:
-        ValueError: if the layer would be trained, or batches be attacked, which only the joined model can be.
+        ValueError: if the layer would be trained, or batches be attacked, which only the joined model can be, or the
+            snapshot is of another model.
         Diverged: if a loss or gradient is not finite.
     """
     learnt = [name for name, parameter in layer.named_parameters() if parameter.requires_grad]
@@ -109,6 +110,13 @@ def fit_head(
     else:
         model = made
         train, validation = _responded(layer, train), _responded(layer, validation)
+    begun = {name for name in start or {} if name.startswith("model/")}
+    need(
+        start is None or begun == {f"model/{name}" for name in model.state_dict()},
+        expected="a snapshot of this head, made under the same budget",
+        got=f"one of {', '.join(sorted(begun)) or 'no model'}",
+        remedy="Go on with the settings and the budget that the run began with, or begin anew.",
+    )
     for step in trained(model, train, validation, {}, settings, seed=seed, task=Task(objective=head), start=start):
         yield replace(step, model=made)
 

@@ -216,7 +216,17 @@ def test_a_loss_that_is_not_finite():
         next(fit_head(learnt(), Wild(), data(), data(30, 1), 3, SETTINGS))
 
 
+def begun(budget):
+    return next(fit_head(learnt(), LinearHead(), data(), data(30, 1), 3, SETTINGS, budget=budget)).snapshot()
+
+
 REFUSALS = [
+    (
+        lambda: next(fit_head(learnt(), LinearHead(), data(), data(30, 1), 3, SETTINGS, start=begun(0))),
+        "Expected a snapshot of this head, made under the same budget, "
+        "got one of model/currents.layer.weight, model/readout.bias, model/readout.weight. "
+        "Go on with the settings and the budget that the run began with, or begin anew.",
+    ),
     (
         lambda: next(fit_head(nn.Linear(8, 4).double(), RePUHead(), data(), data(), 3, SETTINGS)),
         "Expected a layer that is held fixed, got parameters that require gradients: weight, bias. "

@@ -6,10 +6,11 @@ Source: Holzhausen, Merlid, Torvik, Malthe-Sørenssen & Lepperød 2024, arXiv:24
 whose activation it is.
 Differs from the source: nothing with `scale` at 1, which is the default and the preset.
 
-Scale. Responses grow with the n-th power of the inputs' unit: images divided by their own L3 norm give currents of
-units of norm 1 between −1 and 1, and responses mostly far below 1, so that the readout needs large weights, which Adam
-approaches by its learning rate per step; pixels in [0, 1] give responses of thousands, and a first loss as large.
-Dividing the currents by `eigenfall.readout.unit_scale` makes the responses' root mean square 1, whatever the unit.
+Scale. Responses grow with the n-th power of the inputs' unit. For images divided by their own L3 norm and units of
+norm 1 currents lie between −1 and 1, and responses mostly far below; for pixels in [0, 1] they reach hundreds. Adam
+moves a weight by about its learning rate in each step, whatever the gradient: a readout of small responses needs
+large weights and many steps, one of large responses moves in coarse steps. Dividing the currents by
+`eigenfall.readout.unit_scale` makes the responses' root mean square 1 in any unit. The published reading has no scale.
 """
 
 from dataclasses import dataclass

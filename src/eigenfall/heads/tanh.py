@@ -9,9 +9,9 @@ classes is the same. The loss is the mean over the batch, not the sum. |tanh(u) 
 same function of u: it neither cancels nor stops at 0 once tanh(u) rounds to t. The sources give β for MNIST as .01 to
 .1 (one has 1), and neither β nor m for CIFAR-10, for which the preset takes those of MNIST.
 
-β belongs to the unit of the inputs: .01 suits responses of hundreds, as of pixels in [0, 1]. Where responses are far
-below 1, as of images divided by their L3 norm, z hardly leaves 0 and training stands still; set `scale` by
-`eigenfall.readout.unit_scale`, and β to about 1.
+β belongs to the unit of the inputs: .01 suits pixels in [0, 1], whose responses reach hundreds. For images divided by
+their L3 norm responses are below 1, z stays near 0 and training is slow: set `scale` by `eigenfall.readout.unit_scale`,
+and β to about 1.
 """
 
 from dataclasses import dataclass
