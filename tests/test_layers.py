@@ -20,7 +20,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("downloads", "excess", "types"),
     ("distances",),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
-    ("blocks", "contrasts", "distributions", "eigenmoments", "grams", "jackknife", "momentfits", "shrinking"),
+    ("blocks", "contrasts", "distributions", "eigenmoments", "grams", "jackknife", "momentfits", "ridge", "shrinking"),
     ("corruptionerror", "operatornorms", "planes", "sensitivity", "smoothnessrows", "snapshots", "subsets", "windows"),
     ("globalbounds",),
     ("cluster", "population", "presentations", "slopes"),
@@ -29,9 +29,10 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     KINDS,
     # 2: the registry, the figures and the verbs
     ("parts", "plans"),
-    ("adversarial", "displaced"),
+    ("adversarial", "displaced", "passes"),
+    ("optimisation",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
-    ("landscapes",),
+    ("landscapes", "readout"),
     # 3
     ("coverage", "neighbourhoods", "pipeline", "presets", "rivals", "subsampling", "surroundings"),
     ("beside",),

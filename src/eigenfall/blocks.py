@@ -1,4 +1,4 @@
-"""What architectures share: seeded building, normalisation inside the model, hidden layers, the check of outputs."""
+"""What architectures and heads share: seeded building, normalisation inside the model, hidden layers, checks."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -40,6 +40,27 @@ class Normalise(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """Normalised inputs, in the inputs' own shape."""
         return (inputs - self.mean) / self.sd
+
+
+class RePU(nn.Module):
+    """ReLU(current / scale)^power: a rectified power.
+
+    Attributes:
+        power: 1 or more; 1 is a ReLU.
+        scale: what currents are divided by, above 0.
+    """
+
+    def __init__(self, power: float, scale: float = 1.0) -> None:
+        super().__init__()
+        self.power, self.scale = power, scale
+
+    def forward(self, currents: Float[Tensor, "*batch units"]) -> Float[Tensor, "*batch units"]:
+        """Rectified powers, in the currents' own shape."""
+        return (currents / self.scale).relu() ** self.power
+
+    def extra_repr(self) -> str:
+        """What a printed model tells of it."""
+        return f"power={self.power}, scale={self.scale}"
 
 
 @contextmanager

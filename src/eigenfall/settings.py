@@ -70,9 +70,16 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
 
 
 def training_settings(training: Training) -> dict[str, Any]:
-    """How weights are fitted as plain values. Bounds are the data's; adversarial settings only if there are any."""
+    """How weights are fitted as plain values. Bounds are the data's; adversarial settings only if there are any.
+
+    A schedule and a decay stand there only if there are any: a run without them has the hash that it had before there
+    were such settings.
+    """
     plain, adversarial = asdict(replace(training, adversarial=None)), training.adversarial
     del plain["adversarial"]
+    for name in ("schedule", "decay"):
+        if not plain[name]:
+            del plain[name]
     if adversarial is None:
         return plain
     told = {"attack": parts.spell(adversarial.attack), "epsilon": adversarial.epsilon, "norm": adversarial.norm}

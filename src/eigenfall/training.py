@@ -8,147 +8,25 @@ bit-equal. The loop is handed the training and the validation split, never the t
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eigenfall.adversarial import Adversarial, accuracies, perturbed
+from eigenfall.adversarial import accuracies, perturbed
 from eigenfall.check import need
-from eigenfall.layers import device_of, hidden_names, hidden_of, left_as_found, seed_torch
+from eigenfall.layers import device_of, left_as_found, seed_torch
+from eigenfall.optimisation import Training
+from eigenfall.passes import REFERENCE_BATCH, captured_by, forward, reference_of
 from eigenfall.snapshots import Place, go_on, snapshot
-from eigenfall.types import ForwardPass, Progress, Reference, Split, Step, Task
+from eigenfall.types import Progress, Split, Step, Task
 
-REFERENCE_BATCH = 4096
 MOST_SEEDS = 2**63 - 1
 
 
 class Diverged(ValueError):
     """A loss or a gradient was not finite; the model holds the last weights that gave a finite one."""
-
-
-@dataclass(frozen=True)
-class Training:
-    """How weights are fitted.
-
-    Attributes:
-        optimiser: adam or sgd.
-        learning_rate: constant.
-        amsgrad: Adam with the largest second moment so far, as Nassar et al. use it.
-        momentum: of sgd.
-        batch_size: inputs in one update.
-        epochs: passes over the training split; `None` if `steps` is given.
-        steps: updates; `None` if `epochs` is given.
-        last_batch: keep or drop an epoch's short last batch.
-        patience: stop after so many epochs without a better validation accuracy, and go back to the best weights;
-            `None`: never. The validation inputs are clean.
-        adversarial: what moves each batch before it is trained on; `None`: nothing, batches are as they are.
-    """
-
-    optimiser: Literal["adam", "sgd"] = "adam"
-    learning_rate: float = 1e-3
-    amsgrad: bool = False
-    momentum: float = 0.0
-    batch_size: int = 128
-    epochs: int | None = 20
-    steps: int | None = None
-    last_batch: Literal["keep", "drop"] = "keep"
-    patience: int | None = None
-    adversarial: Adversarial | None = None
-
-    def __post_init__(self) -> None:
-        need(
-            (self.epochs is None) != (self.steps is None),
-            expected="epochs or steps",
-            got="both" if self.steps is not None else "neither",
-            remedy="Set the other to none.",
-        )
-        for name, value in (("epochs", self.epochs), ("steps", self.steps), ("batch_size", self.batch_size)):
-            need(
-                value is None or value >= 1, expected=f"{name} of 1 or more", got=f"{value}", remedy="Use a larger one."
-            )
-        need(
-            self.patience is None or self.patience >= 1,
-            expected="patience of one epoch or more",
-            got=f"{self.patience}",
-            remedy="Leave it out to train to the end.",
-        )
-        need(
-            self.learning_rate > 0,
-            expected="a learning rate above 0",
-            got=f"{self.learning_rate}",
-            remedy="0.001 is Adam's own.",
-        )
-
-    def optimiser_of(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser, for the parameters that require gradients."""
-        parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        if self.optimiser == "sgd":
-            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)
-        return torch.optim.Adam(parameters, lr=self.learning_rate, amsgrad=self.amsgrad)
-
-    def batches_in(self, rows: int) -> int:
-        """Updates in an epoch."""
-        return max(1, rows // self.batch_size if self.last_batch == "drop" else math.ceil(rows / self.batch_size))
-
-    def steps_for(self, rows: int) -> int:
-        """Updates in all."""
-        return self.steps or (self.epochs or 0) * self.batches_in(rows)
-
-
-# ------------------------------------------------------------------------------- passes
-
-
-def forward(
-    model: nn.Module, inputs: Tensor, targets: Tensor, layers: Sequence[str], requires_grad: bool
-) -> ForwardPass:
-    """One pass, with the named layers' outputs; the inputs require gradients if a penalty reads them."""
-    if requires_grad:
-        inputs = inputs.detach().requires_grad_()
-    outputs, hidden = hidden_of(model, inputs, layers)
-    return ForwardPass(inputs, targets, outputs, hidden, dict(model.named_parameters()))
-
-
-def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_size: int = REFERENCE_BATCH) -> Reference:
-    """The rows of a split as a penalty may ask for them. In train mode chunks are batches of about `batch_size`.
-
-    The split lies on the model's device. Passes run without gradient, leave the model as it was, and have the same
-    dropout each time. Chunks are of equal size: a lone last row would have no batch statistics.
-    """
-
-    def passes(indices: Tensor, mode: Literal["train", "eval"]) -> Iterator[ForwardPass]:
-        size = batch_size if mode == "train" else REFERENCE_BATCH
-        chunks = indices.to(split.inputs.device).tensor_split(max(1, math.ceil(len(indices) / size)))
-        for number, some in enumerate(chunks):
-            with left_as_found(model, training=mode == "train", frozen=False), torch.no_grad():
-                seed_torch(number)
-                found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
-            yield found
-
-    return Reference(len(split), passes)
-
-
-def captured_by(model: nn.Module, penalties: Mapping[str, Any], layers: Sequence[str] = ()) -> tuple[str, ...]:
-    """Layers that the penalties need: those they name; all hidden layers where one names none."""
-    if not penalties:
-        return ()
-    named = [layer for penalty in penalties.values() for layer in getattr(penalty, "layers", ())]
-    everything = layers or hidden_names(model)
-    needs_all = any(
-        hasattr(penalty, "layers") and not penalty.layers and not _on_outputs(penalty) for penalty in penalties.values()
-    )
-    need(
-        bool(everything) or not needs_all,
-        expected="the layers that the penalty is about",
-        got="a model without layers named hidden1, hidden2, …",
-        remedy="Set the penalty's layers=….",
-    )
-    return tuple(dict.fromkeys([*(everything if needs_all else ()), *named]))
-
-
-def _on_outputs(penalty: Any) -> bool:
-    return getattr(penalty, "layer", "") == "outputs"
 
 
 # ------------------------------------------------------------------------------ the loop
@@ -175,7 +53,7 @@ def train(
         settings: optimiser, batches, length.
         seed: of batches, penalties and dropout.
         layers: layers that a penalty without names is about; empty: hidden1, hidden2, ….
-        task: gives the loss and what is correct.
+        task: gives the loss and what is correct; a head's own loss is `Task(objective=head)`.
         start: a snapshot to go on from.
 
     Yields:
@@ -217,7 +95,9 @@ def train(
     while at.step < steps and not at.stopped:
         if at.step % batches == 0:
             at = replace(at, order=torch.randperm(len(train), generator=generators["batches"]))
-        place = at.step % batches
+        epoch, place = divmod(at.step, batches)
+        for group in optimiser.param_groups:
+            group["lr"] = settings.rate_at(epoch)
         rows = at.order[place * size : (place + 1) * size].to(device)
         model.train()  # whoever watches may have left it in eval mode
         inputs, targets = train.inputs[rows], train.targets[rows]
@@ -247,6 +127,8 @@ def train(
                 states[name] = penalty.refreshed(states[name], references[name], generators[name])
         at = replace(at, step=at.step + 1)
         numbers = {"loss": loss.detach(), "gradient_norm": norm, **values}
+        if settings.schedule or settings.decay:
+            numbers["learning_rate"] = torch.tensor(settings.rate_at(epoch), dtype=torch.float64)
         if last_of_epoch and len(validation):
             at, found = _validated(at, model, validation, settings, task)
             numbers |= found

@@ -8,13 +8,16 @@ from exact import seeded
 from torch import nn
 from torch.testing import assert_close
 
+from eigenfall.heads.tanh import TanhHead
+from eigenfall.optimisation import PRESETS, shortened
 from eigenfall.packing import opened, seal
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.penalties.weightdecay import WeightDecay
+from eigenfall.settings import training_settings
 from eigenfall.snapshots import flattened, unflattened
 from eigenfall.training import Diverged, Training, captured_by, reference_of, train
-from eigenfall.types import ForwardPass, Penalty, Split
+from eigenfall.types import ForwardPass, Penalty, Split, Task
 
 
 def network(seed=0, dropout=0.0, norm=True, units=16):
@@ -176,6 +179,102 @@ def test_a_penalty_that_names_no_layer_gets_the_hidden_ones():
     steps, _ = finished(model, penalties, replace(SETTINGS, epochs=1))
     assert "spectral/norm" not in steps[0].values
     assert "jacobian/norm" in steps[0].values
+
+
+def test_a_heads_own_loss_is_minimised():
+    head, ours, theirs, split = TanhHead(beta=0.5), network(norm=False), network(norm=False), data()
+    steps, weights = finished(ours, {}, validation=data(30, seed=5), task=Task(objective=head))
+    optimiser, batches = torch.optim.Adam(theirs.parameters(), lr=0.01), seeded(0)
+    for _ in range(3):
+        for rows in torch.randperm(70, generator=batches).split(16):
+            signs = 2 * nn.functional.one_hot(split.targets[rows], 3) - 1
+            loss = ((0.5 * theirs(split.inputs[rows])).tanh() - signs).pow(6).sum(1).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+    assert_close(weights, dict(theirs.state_dict()), rtol=1e-4, atol=1e-6)
+    with torch.no_grad():
+        expected = head.loss(ours.eval()(data(30, seed=5).inputs), data(30, seed=5).targets)
+    assert steps[-1].values["validation_loss"] == pytest.approx(float(expected))
+
+
+# ------------------------------------------------------------------------- learning rates by epoch
+
+SCHEDULED = replace(SETTINGS, epochs=6, schedule=((1, 0.004), (4, 0.001)), decay=(3, 2.0))
+RATES = [0.01, 0.004, 0.004, 0.004, 0.001 * 0.6065306597126334, 0.001 * 0.36787944117144233]
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_the_learning_rate_follows_the_epochs(optimiser):
+    """A twin sets the rate by hand before each epoch."""
+    settings = replace(SCHEDULED, optimiser=optimiser)
+    ours, theirs, split = network(norm=False), network(norm=False), data()
+    steps, weights = finished(ours, {}, settings)
+    made, batches = settings.optimiser_of(theirs), seeded(0)
+    for epoch in range(6):
+        made.param_groups[0]["lr"] = RATES[epoch]
+        for rows in torch.randperm(70, generator=batches).split(16):
+            made.zero_grad()
+            nn.functional.cross_entropy(theirs(split.inputs[rows]), split.targets[rows]).backward()
+            made.step()
+    assert_close(weights, dict(theirs.state_dict()), rtol=1e-6, atol=1e-7)
+    assert [step.values["learning_rate"] for step in steps[::5]] == pytest.approx(RATES, rel=1e-12)
+    assert "learning_rate" not in finished(network(), {})[0][0].values  # nothing is said of a constant one
+
+
+def test_a_schedule_counts_epochs_of_steps_too():
+    steps, _ = finished(network(), {}, replace(SETTINGS, epochs=None, steps=7, schedule=((1, 0.5),)))
+    assert [step.values["learning_rate"] for step in steps] == [0.01] * 5 + [0.5] * 2
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "sgd"])
+def test_a_scheduled_run_goes_on_bit_equal(optimiser):
+    settings = replace(SCHEDULED, optimiser=optimiser, momentum=0.5)
+    whole = network(dropout=0.3)
+    steps = [(step.values, step.snapshot()) for step in train(whole, data(), NOTHING, {}, settings)]
+    for killed in (0, 4, 5, 12, 19, 20, 28):
+        model = network(seed=killed, dropout=0.3)
+        again = train(model, data(), NOTHING, {}, settings, start=steps[killed][1])
+        assert str([step.values for step in again]) == str([values for values, _ in steps[killed + 1 :]])
+        assert_close(dict(model.state_dict()), dict(whole.state_dict()), rtol=0, atol=0)
+
+
+def test_published_learning_rates():
+    def rates(name, *epochs):
+        return [PRESETS[name].rate_at(epoch) for epoch in epochs]
+
+    assert rates("pnas_mnist", 0, 99, 100, 149, 150, 199, 200, 249, 250, 299) == [
+        *(1e-3, 1e-3, 5e-4, 5e-4, 1e-4, 1e-4, 5e-5, 5e-5, 1e-5, 1e-5),
+    ]
+    assert PRESETS["pnas_mnist"].epochs == 300
+    assert rates("pnas_cifar", *range(99, 500, 50)) == [4e-3, 2e-3, 1e-3, 5e-4, 2e-4, 1e-4, 5e-5, 2e-5, 1e-5]
+    assert rates("pnas_cifar", 100, 450) == [2e-3, 1e-5]
+    assert PRESETS["pnas_cifar"].epochs == 500
+    assert rates("holzhausen2024", 0, 30, 31, 90, 91, 120, 121, 160, 161, 999) == [
+        *(1e-3, 1e-3, 5e-4, 5e-4, 2e-4, 2e-4, 1e-4, 1e-4, 1e-5, 1e-5),
+    ]
+    assert rates("holzhausen2024_spectral", 0, 90, 120, 150) == pytest.approx(
+        [1e-3, 1e-3, 1e-3 / 2.718281828459045, 1e-3 / 7.38905609893065]
+    )
+    assert rates("holzhausen2024_head", 0, 999) == [1e-3, 1e-3]
+    for name in ("holzhausen2024", "holzhausen2024_head", "holzhausen2024_spectral"):
+        assert (PRESETS[name].epochs, PRESETS[name].batch_size, PRESETS[name].optimiser) == (1000, 1000, "adam")
+
+
+def test_fewer_epochs_keep_the_schedule_in_proportion():
+    found = shortened(PRESETS["pnas_mnist"], 30)
+    assert (found.epochs, found.schedule) == (30, ((10, 5e-4), (15, 1e-4), (20, 5e-5), (25, 1e-5)))
+    assert shortened(PRESETS["pnas_mnist"], 300) == PRESETS["pnas_mnist"]
+    assert shortened(PRESETS["holzhausen2024_spectral"], 100).decay == pytest.approx((9, 3.0))
+    assert shortened(PRESETS["pnas_cifar"], 4).schedule == ((1, 1e-3), (2, 1e-4), (3, 2e-5), (4, 1e-5))
+
+
+def test_settings_without_a_schedule_are_hashed_as_before_there_were_any():
+    names = "optimiser learning_rate amsgrad momentum batch_size epochs steps last_batch patience"
+    assert set(training_settings(Training())) == set(names.split())
+    told = training_settings(SCHEDULED)
+    assert (told["schedule"], told["decay"]) == (((1, 0.004), (4, 0.001)), (3, 2.0))
+    assert hash(SCHEDULED) == hash(replace(SCHEDULED))
 
 
 # ------------------------------------------------------------------- killed and gone on with
@@ -376,6 +475,33 @@ REFUSALS = [
     (
         lambda: Training(learning_rate=0.0),
         "Expected a learning rate above 0, got 0.0. 0.001 is Adam's own.",
+    ),
+    (
+        lambda: Training(schedule=((100, 5e-4), (50, 1e-4))),
+        "Expected a schedule after 1 or more finished epochs, in ascending order, got epochs 100, 50. "
+        "Set learning_rate to what it begins with, and sort the rest.",
+    ),
+    (
+        lambda: Training(schedule=((0, 5e-4),)),
+        "Expected a schedule after 1 or more finished epochs, in ascending order, got epochs 0. "
+        "Set learning_rate to what it begins with, and sort the rest.",
+    ),
+    (
+        lambda: Training(schedule=((5, 1e-4), (9, 0.0))),
+        "Expected learning rates above 0 in the schedule, got 0.0. Train for fewer epochs instead.",
+    ),
+    (
+        lambda: Training(decay=(90, 0.0)),
+        "Expected a decay after 0 or more finished epochs, over more than 0, got (90, 0.0). "
+        "decay=(90, 30.0) divides the rate by e every 30 epochs after the 90th.",
+    ),
+    (
+        lambda: shortened(Training(epochs=20), 30),
+        "Expected at most 20 epochs, got 30. Set epochs and schedule yourself.",
+    ),
+    (
+        lambda: shortened(Training(epochs=None, steps=7), 3),
+        "Expected a training that counts epochs, got one of 7 steps. Set epochs instead of steps.",
     ),
     (
         lambda: next(train(network(), NOTHING, NOTHING, {}, SETTINGS)),

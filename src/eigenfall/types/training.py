@@ -98,12 +98,20 @@ class Step:
 
 @dataclass(frozen=True)
 class Task:
-    """What a model is asked to do. Classification: logits `(batch, classes)` against a class each."""
+    """What a model is asked to do. Classification: logits `(batch, classes)` against a class each.
+
+    Attributes:
+        kind: classification.
+        objective: whose `loss(outputs, targets)` is minimised, such as a part of kind heads; `None`: cross-entropy.
+    """
 
     kind: Literal["classification"] = "classification"
+    objective: Any = None
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Float[Tensor, ""]:
-        """Mean cross-entropy."""
+        """The objective's loss; without one, mean cross-entropy."""
+        if self.objective is not None:
+            return self.objective.loss(outputs, targets)
         return nn.functional.cross_entropy(outputs, targets)
 
     def correct(
