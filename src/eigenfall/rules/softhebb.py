@@ -1,0 +1,177 @@
+"""SoftHebb: every unit learns each input in proportion to its posterior, a soft winner-take-all.
+
+    u = W v,   y = softmax(u/T),   ΔW = η y (v − u W), for every unit its own y and u
+
+Where it comes to rest the mean of y (v − u W) over the inputs is 0. So W is parallel to the mean of y v and, as
+W · (v − u W) = u (1 − ‖W‖²), of length 1 wherever the mean of y u is not 0. With `losers="anti_hebbian"` all units but
+the one of the largest current learn with the opposite sign. With a `norm_power` q a unit's rate is η |‖W‖ − 1|^q: it
+stops where its length is 1.
+
+Units part only below the temperature T* = λ/‖m‖ (`critical_temperature`), with m the mean input and λ the largest
+variance of the inputs across m: near W = m/‖m‖, where all units agree, the equation above makes a small difference δ
+between them, along the direction of that variance, grow at the rate (λ/T − ‖m‖) η/K, K units.
+
+Source: Moraitis et al. 2022, Neuromorphic Computing and Engineering 2, 044017, doi:10.1088/2634-4386/aca710; Journé,
+Garcia Rodriguez, Guo & Moraitis 2023, ICLR, arXiv:2209.11883, for the losers' sign and the rate by the norm.
+Differs from the source: the priors are uniform, where Moraitis et al. also derive a rule for a bias, the logarithm of a
+unit's prior. The sources give the change for one input. Their released code sums it over a batch and divides by its
+largest entry, so that η is the largest change of a weight in a step: `step="largest"`, the default; "mean" is the
+equation, averaged over the batch. The presets take their numbers from that code
+(github.com/NeuromorphicComputing/SoftHebb), not from the papers' text, against which they are unverified:
+`moraitis2022` from its fully connected network for MNIST in [0, 1], in the form whose rate falls linearly (the code is
+the later paper's); `journe2023` from the first layer for CIFAR-10 of its one-file demonstration, a convolution behind a
+batch-norm, here a full layer. That demonstration starts the norm at 25, the code's other scripts at 5.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eigenfall.check import need
+from eigenfall.rules._rates import Schedule, Step, need_rate, scheduled, stepped
+from eigenfall.rules._shared import Distribution, first_weights, linear, need_batch, need_one_seed, need_sizes
+from eigenfall.types.training import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What SoftHebb remembers: its weights."""
+
+    weights: Float[Tensor, "seeds units inputs"]
+
+
+@dataclass(frozen=True)
+class SoftHebb:
+    """Soft winner-take-all.
+
+    Attributes:
+        temperature: T of the softmax, in the unit of a current; towards 0 one unit takes all, above
+            `critical_temperature(inputs)` units do not part.
+        losers: sign with which all units but the winner learn: "hebbian", the winner's, or "anti_hebbian", the other.
+        rate: η at the start.
+        schedule: η over the epochs: "constant", or "linear", falling towards 0.
+        norm_power: q of a unit's rate η |‖W‖ − 1|^q; at 0 all units have the same.
+        step: what η multiplies: the "mean" change over the batch, or that scaled until its "largest" entry is 1.
+        start_weights: distribution of the first weights: "normal", or "uniform" from 0 up.
+        start_norm: root mean square length of a unit's first weights; well above 1, units that win shrink, so that
+            others come to win.
+    """
+
+    cite: ClassVar[str] = "moraitis2022"
+    temperature: float = 0.1
+    losers: Literal["hebbian", "anti_hebbian"] = "hebbian"
+    rate: float = 0.05
+    schedule: Schedule = "linear"
+    norm_power: float = 0.0
+    step: Step = "largest"
+    start_weights: Distribution = "uniform"
+    start_norm: float = 5.0
+
+    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
+        """Random weights, float32 on the CPU, a generator for each seed.
+
+        Raises:
+            ValueError: for a temperature, rate or norm that is not positive, a negative power, or empty sizes.
+        """
+        need_sizes(inputs, units)
+        need_rate(self.rate)
+        for name in ("temperature", "start_norm"):
+            value = getattr(self, name)
+            need(value > 0, expected=f"a {name} above 0", got=f"{value}", remedy="Use a positive one.")
+        need(
+            self.norm_power >= 0,
+            expected="a norm_power of 0 or more",
+            got=f"{self.norm_power}",
+            remedy="A negative one would speed units up as they converge.",
+        )
+        return State(first_weights(inputs, units, self.start_weights, self.start_norm, generators))
+
+    def __call__(
+        self,
+        state: State,
+        batch: Float[Tensor, "seeds batch inputs"],
+        progress: Progress,
+        generators: Sequence[torch.Generator],
+    ) -> State:
+        """Learn one batch; the state's weights are written into, and nothing is drawn.
+
+        Raises:
+            ValueError: if the batch is empty or does not fit the weights.
+        """
+        need_batch(batch, state.weights)
+        weights = state.weights
+        currents = batch @ weights.mT
+        shares = self._signed(currents)
+        change = shares.mT @ batch
+        change.addcmul_((shares * currents).sum(1)[..., None], weights, value=-1)
+        change = stepped(change, batch.shape[1], self.step)
+        rate = scheduled(self.rate, self.schedule, progress)
+        if self.norm_power > 0:
+            change.mul_((weights.norm(dim=2, keepdim=True) - 1).abs().pow(self.norm_power))
+        weights.add_(change, alpha=rate)
+        return state
+
+    def posteriors(self, currents: Float[Tensor, "... units"]) -> Float[Tensor, "... units"]:
+        """Softmax of the currents over the units: how far each takes an input for its own; they sum to 1."""
+        return (currents / self.temperature).softmax(-1)
+
+    def layer(self, state: State) -> nn.Module:
+        """The layer as it is measured: currents u = W v, before the softmax, which a head may raise to a power.
+
+        Raises:
+            ValueError: for the state of several seeds.
+        """
+        need_one_seed(state.weights)
+        return linear(state.weights[0])
+
+    def _signed(self, currents: Float[Tensor, "seeds batch units"]) -> Float[Tensor, "seeds batch units"]:
+        """The posteriors, those of the losers with their sign; of equal currents the first wins."""
+        posteriors = self.posteriors(currents)
+        if self.losers == "hebbian":
+            return posteriors
+        winners = currents.argmax(-1, keepdim=True)
+        return (-posteriors).scatter(-1, winners, posteriors.gather(-1, winners))
+
+
+def critical_temperature(inputs: Float[Tensor, "rows inputs"]) -> float:
+    """T* = λ/‖m‖, above which all units come to the mean input m; λ is the largest variance of the inputs across m.
+
+    In the unit of a current of weights of length 1, that of the inputs; infinite for inputs of mean 0. An input that is
+    twice as long has twice the critical temperature.
+    """
+    inputs = inputs.double()
+    mean = inputs.mean(0)
+    across, along = inputs - mean, nn.functional.normalize(mean, dim=0)
+    across = across - (across @ along)[:, None] * along
+    rows, columns = across.shape
+    smaller = across.mT @ across if columns <= rows else across @ across.mT
+    return float(torch.linalg.eigvalsh(smaller)[-1] / rows / mean.norm())
+
+
+PRESETS = {
+    "moraitis2022": SoftHebb(
+        temperature=1 / 12,
+        losers="hebbian",
+        rate=0.045,
+        schedule="linear",
+        norm_power=0.0,
+        step="largest",
+        start_weights="uniform",
+        start_norm=math.sqrt(35),
+    ),
+    "journe2023": SoftHebb(
+        temperature=1.0,
+        losers="anti_hebbian",
+        rate=0.08,
+        schedule="constant",
+        norm_power=0.5,
+        step="largest",
+        start_weights="normal",
+        start_norm=25.0,
+    ),
+}
