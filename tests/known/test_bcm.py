@@ -65,7 +65,9 @@ def patterns(count, inputs=8):
 
 def responses(part, state, inputs):
     """`(seeds, units, inputs)`."""
-    layers = (part.layer(State(state.weights[k : k + 1], state.thresholds[k : k + 1])) for k in range(len(state.weights)))
+    layers = (
+        part.layer(State(state.weights[k : k + 1], state.thresholds[k : k + 1])) for k in range(len(state.weights))
+    )
     return torch.stack([layer(inputs).T for layer in layers])
 
 

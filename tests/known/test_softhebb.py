@@ -151,7 +151,9 @@ def test_by_its_norm_a_unit_of_length_one_stands_still():
     batch = drawn(inputs=3, steps=1)[0]
     moved = learnt(part, state, [batch]).weights - state.weights
     plain = learnt(replace(part, norm_power=0.0), state, [batch]).weights - state.weights
-    assert_close(moved, plain * torch.tensor([0.0, math.sqrt(2), 1.0], dtype=torch.float64)[:, None], rtol=1e-12, atol=1e-15)
+    assert_close(
+        moved, plain * torch.tensor([0.0, math.sqrt(2), 1.0], dtype=torch.float64)[:, None], rtol=1e-12, atol=1e-15
+    )
 
 
 def test_units_part_below_the_critical_temperature_only():
@@ -217,7 +219,7 @@ def test_the_layer_gives_currents():
 
 def test_presets_are_the_released_networks():
     assert PRESETS["moraitis2022"].temperature == 1 / 12
-    assert PRESETS["moraitis2022"].start_norm**2 == pytest.approx(35)
+    assert PRESETS["moraitis2022"].start_norm ** 2 == pytest.approx(35)
     assert PRESETS["journe2023"].losers == "anti_hebbian"
     assert PRESETS["journe2023"].norm_power == 0.5
 

@@ -20,7 +20,9 @@ def scheduled(rate: float, schedule: Schedule, progress: Progress) -> float:
     return rate * (1 - progress.epoch / progress.epochs) if schedule == "linear" else rate
 
 
-def stepped(change: Float[Tensor, "seeds units inputs"], inputs: int, step: Step) -> Float[Tensor, "seeds units inputs"]:
+def stepped(
+    change: Float[Tensor, "seeds units inputs"], inputs: int, step: Step
+) -> Float[Tensor, "seeds units inputs"]:
     """A change summed over a batch, in place: its mean over the inputs, or scaled so that a seed's largest entry is 1."""
     if step == "mean":
         return change.div_(inputs)

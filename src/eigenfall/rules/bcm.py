@@ -5,7 +5,7 @@
 
 With θ = E y² that is gradient descent of Σ_k (E y_k²)²/4 − E y_k³/3 in the weights. Of K linearly independent inputs,
 equally likely, a unit comes to respond to one alone, with y = θ = K there and 0 elsewhere: the stable points. A unit
-whose responses are all negative creeps up to 0 and stays silent, since 0 repels positive responses only; so weights
+whose responses are all negative may creep up to 0 and stay silent, since 0 repels positive responses only; so weights
 start positive, for inputs that are.
 
 Source: Bienenstock, Cooper & Munro 1982, Journal of Neuroscience 2, 32, doi:10.1523/JNEUROSCI.02-01-00032.1982, in the
