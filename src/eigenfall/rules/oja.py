@@ -1,0 +1,124 @@
+"""Oja's rule: each unit by itself finds the first principal component.
+
+    y = W x,   W ← W + η (⟨y xᵀ⟩ − diag⟨y²⟩ W),   ⟨ ⟩ the mean over the batch,   η = rate / P
+
+P is the mean squared length of the inputs so far. A unit ends as ±v₁, of length 1, where v₁ is the first eigenvector of
+the inputs' second moment. Units do not see one another, so several units all find v₁, and differ in sign at most.
+
+Source: Oja 1982, Journal of Mathematical Biology 15, doi:10.1007/BF00275687, equation 3 to first order in η.
+Differs from the source: a batch's mean in place of one input at a time, which a batch of one gives back. The rate has
+no unit, since η λ₁ < 1 is needed and λ₁ ≤ P; `scale=none` takes it as it is. Inputs are taken as they are, so that the
+second moment is not a covariance unless they have mean 0, or `centre` is on.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from eigenfall.rules._moments import (
+    affine,
+    averaged,
+    centred,
+    mean_square,
+    need_finite,
+    need_rate,
+    rates,
+    scheduled,
+)
+from eigenfall.rules._shared import need_batch, need_one_seed, need_sizes, normal
+from eigenfall.types import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A layer in learning.
+
+    Attributes:
+        weights: W, a row for each unit.
+        mean: of the inputs so far; 0 without centring.
+        power: mean squared length of the inputs so far, each less the mean as it then was.
+        seen: how many inputs that is.
+    """
+
+    weights: Float[Tensor, "seeds units inputs"]
+    mean: Float[Tensor, "seeds inputs"]
+    power: Float[Tensor, " seeds"]
+    seen: int = 0
+
+
+@dataclass(frozen=True)
+class Oja:
+    """Oja's rule: every unit learns the first principal component, whatever the others do.
+
+    Attributes:
+        learning_rate: at first; it should stay below 1 with scale=power, below 1/λ₁ with scale=none.
+        schedule: linear: the rate falls from its first value in epoch 1 towards 0; constant.
+        scale: power: the rate is divided by the mean squared length of the inputs so far, so that it does not depend
+            on their unit; none: it is taken as it is.
+        centre: none: inputs are taken as they are; running: less the mean of all inputs so far.
+    """
+
+    cite: ClassVar[str] = "oja1982"
+    learning_rate: float = 0.1
+    schedule: Literal["linear", "constant"] = "linear"
+    scale: Literal["power", "none"] = "power"
+    centre: Literal["none", "running"] = "none"
+
+    def __post_init__(self) -> None:
+        need_rate(self.learning_rate)
+
+    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
+        """Normal draws of variance 1/inputs, so that rows have a length of about 1, one layer for each generator.
+
+        Args:
+            inputs: values of an input.
+            units: of the layer.
+            generators: one for each seed.
+
+        Raises:
+            ValueError: if there are no inputs or no units.
+        """
+        need_sizes(inputs, units)
+        seeds = len(generators)
+        weights = normal((units, inputs), generators) / math.sqrt(inputs)
+        return State(weights, torch.zeros(seeds, inputs), torch.zeros(seeds))
+
+    def __call__(
+        self,
+        state: State,
+        batch: Float[Tensor, "seeds batch inputs"],
+        progress: Progress,
+        generators: Sequence[torch.Generator],
+    ) -> State:
+        """Learn from one batch. The state's tensors are written into: what comes back is the state.
+
+        Args:
+            state: the layer.
+            batch: inputs, each seed its own.
+            progress: where the loop stands, for the schedule.
+            generators: unused; nothing is drawn.
+
+        Raises:
+            ValueError: if the batch is empty or does not fit, or if the layer has blown up.
+        """
+        need_batch(batch, state.weights)
+        rows, weights = batch.shape[1], state.weights
+        batch, mean = centred(batch, state.mean, state.seen, self.centre)
+        power = averaged(state.power, mean_square(batch), state.seen, rows)
+        outputs = batch @ weights.mT
+        squares = outputs.square().mean(1)
+        need_finite(squares, batch, progress, f"Use a learning_rate below {self.learning_rate:g}, or scale=power.")
+        rate = rates(scheduled(self.learning_rate, self.schedule, progress), self.scale, power)
+        weights.mul_(1 - rate * squares[..., None])
+        weights.baddbmm_((rate / rows * outputs).mT, batch)
+        return State(weights, mean, power, state.seen + rows)
+
+    def layer(self, state: State) -> nn.Module:
+        """The map from inputs to outputs W x, or W (x − mean), of one seed."""
+        need_one_seed(state.weights)
+        return affine(state.weights[0], state.mean[0], self.centre)
