@@ -13,7 +13,7 @@ from eigenfall.rules.bcm import BCM, State
 from eigenfall.types import Progress, placed
 
 VARIANTS = [
-    BCM(rate=0.02, threshold_rate=share, inhibition=inhibition, step=step, schedule=schedule, start_weights=weights)
+    BCM(0.02, schedule, threshold_rate=share, inhibition=inhibition, step=step, start_weights=weights)
     for share, inhibition in ((0.3, 0.0), (1.0, 0.4), (0.3, 0.9))
     for step, schedule, weights in (("mean", "constant", "uniform"), ("largest", "linear", "normal"))
 ]
@@ -49,7 +49,7 @@ def test_it_is_the_loop_over_inputs_and_units(part):
     state, batches = started(part, 5, 4), drawn(steps=3)
     weights, thresholds = state.weights[0].tolist(), state.thresholds[0].tolist()
     for step in range(6):
-        rate = part.rate * (1 - step // 3 / 2 if part.schedule == "linear" else 1)
+        rate = part.learning_rate * (1 - step // 3 / 2 if part.schedule == "linear" else 1)
         weights, thresholds = looped(part, weights, thresholds, batches[step % 3][0].tolist(), rate, step)
     found = learnt(part, state, batches, 2)
     assert_close(found.weights[0], torch.tensor(weights, dtype=torch.float64), rtol=1e-12, atol=1e-12)
@@ -73,7 +73,7 @@ def responses(part, state, inputs):
 
 @pytest.mark.parametrize(("count", "inhibition"), [(2, 0.0), (5, 0.0), (5, 0.3)])
 def test_a_unit_comes_to_respond_to_one_input_alone(count, inhibition):
-    part, inputs = BCM(rate=0.05, threshold_rate=0.2, inhibition=inhibition), patterns(count)
+    part, inputs = BCM(learning_rate=0.05, threshold_rate=0.2, inhibition=inhibition), patterns(count)
     state = learnt(part, started(part, 8, 5, seeds=4), [inputs.expand(4, count, 8)] * 2000)
     found = responses(part, state, inputs)
     selective = torch.zeros(count, dtype=torch.float64)
@@ -83,7 +83,7 @@ def test_a_unit_comes_to_respond_to_one_input_alone(count, inhibition):
 
 
 def test_one_input_at_a_time_it_does_so_too():
-    part, inputs = BCM(rate=0.02, threshold_rate=0.02, schedule="linear"), patterns(2)
+    part, inputs = BCM(learning_rate=0.02, threshold_rate=0.02, schedule="linear"), patterns(2)
     order = [int(place) for place in torch.randint(2, (400,), generator=seeded(0))]
     state = learnt(part, started(part, 8, 3), [inputs[None, place : place + 1] for place in order], 20)
     found = responses(part, state, inputs)[0].sort(dim=1).values
@@ -94,7 +94,7 @@ def test_inhibition_makes_units_differ():
     inputs = patterns(5)
     preferred = {}
     for inhibition in (0.0, 0.6):
-        part = BCM(rate=0.05, threshold_rate=0.2, inhibition=inhibition)
+        part = BCM(learning_rate=0.05, threshold_rate=0.2, inhibition=inhibition)
         state = learnt(part, started(part, 8, 5, seeds=8), [inputs.expand(8, 5, 8)] * 1000)
         found = responses(part, state, inputs)
         assert float(found.amax(2).min()) > 4  # each has its input
@@ -105,7 +105,7 @@ def test_inhibition_makes_units_differ():
 
 @pytest.mark.parametrize("inhibition", [0.0, 0.7])
 def test_it_descends_the_risk_of_intrator_and_cooper(inhibition):
-    part = BCM(rate=0.3, threshold_rate=1.0, inhibition=inhibition)
+    part = BCM(learning_rate=0.3, threshold_rate=1.0, inhibition=inhibition)
     state, batch = started(part, 5, 4), drawn(steps=1, batch=30)[0]
     weights = state.weights[0].clone().requires_grad_()
     mixing = torch.full((4, 4), -inhibition / 3, dtype=torch.float64).fill_diagonal_(1.0)
@@ -117,7 +117,7 @@ def test_it_descends_the_risk_of_intrator_and_cooper(inhibition):
 
 
 def test_what_has_only_negative_responses_falls_silent():
-    part, inputs = BCM(rate=0.05, threshold_rate=0.2), patterns(2, 3)
+    part, inputs = BCM(learning_rate=0.05, threshold_rate=0.2), patterns(2, 3)
     state = State(-torch.ones(1, 1, 3).double(), torch.zeros(1, 1).double())
     found = responses(part, learnt(part, state, [inputs[None]] * 4000), inputs)
     assert float(found.max()) < 0
@@ -125,7 +125,7 @@ def test_what_has_only_negative_responses_falls_silent():
 
 
 def test_thresholds_are_a_running_mean_and_at_first_the_plain_one():
-    part, batches = BCM(rate=1e-12, threshold_rate=0.25), drawn(steps=6)
+    part, batches = BCM(learning_rate=1e-12, threshold_rate=0.25), drawn(steps=6)
     state = started(part, 5, 4)
     squares = torch.stack([(batch[0] @ state.weights[0].T).square().mean(0) for batch in batches])
     assert_close(learnt(part, state, batches[:4]).thresholds[0], squares[:4].mean(0), rtol=1e-8, atol=0)
@@ -167,25 +167,32 @@ def test_first_weights_are_positive_unless_asked_otherwise():
 
 
 def test_refusals():
-    draws = generators(1)
-    assert refusal(BCM(rate=-1.0).start, 3, 2, draws) == (
-        "Expected a rate above 0, got -1.0. Use a small positive one, such as 0.01."
+    assert refusal(BCM, learning_rate=-1.0) == "Expected learning_rate above 0, got -1. Leave it out for the default."
+    assert refusal(BCM, start_norm=0.0) == "Expected start_norm above 0, got 0. Leave it out for the default."
+    assert refusal(BCM, threshold_rate=0.0) == "Expected threshold_rate above 0, got 0. Leave it out for the default."
+    assert refusal(BCM, threshold_rate=1.5) == (
+        "Expected threshold_rate of 1 or less, got 1.5. It is the share of one batch in the running mean."
     )
-    assert refusal(BCM(start_norm=0.0).start, 3, 2, draws) == "Expected a start_norm above 0, got 0.0. Use 1."
-    assert refusal(BCM(threshold_rate=1.5).start, 3, 2, draws) == (
-        "Expected a threshold_rate above 0 and at most 1, got 1.5. It is the share of one batch in the running mean."
-    )
-    assert refusal(BCM(inhibition=1.0).start, 3, 2, draws) == (
-        "Expected an inhibition of at least 0 and below 1, got 1.0. "
+    assert refusal(BCM, inhibition=1.0) == (
+        "Expected inhibition of at least 0 and below 1, got 1. "
         "At 1 nothing would be left of what all units have in common."
     )
-    assert refusal(BCM().start, 3, 0, draws) == (
+    assert refusal(BCM().start, 3, 0, generators(1)) == (
         "Expected at least one input and one unit, got 3 inputs and 0 units. Use more."
     )
     state = started(BCM(), 5, 4, seeds=2)
-    assert refusal(BCM(), state, torch.zeros(2, 0, 5), Progress(0, 1, 0, 1), draws) == (
+    assert refusal(BCM(), state, torch.zeros(2, 0, 5), Progress(0, 1, 0, 1), generators(2)) == (
         "Expected at least one input in a batch, got an empty batch. Leave it out."
     )
     assert refusal(BCM().layer, state) == (
         "Expected the state of one seed, got 2 seeds. Take one by eigenfall.types.one_seed(state, place)."
     )
+
+
+def test_a_layer_that_blows_up_is_refused():
+    part = BCM(learning_rate=1e3)
+    assert refusal(learnt, part, started(part, 5, 4), drawn(steps=40)).endswith(
+        ". Use a learning_rate below 1000, or step=largest."
+    )
+    still = replace(part, step="largest")
+    assert learnt(still, started(part, 5, 4), drawn(steps=4)).weights.isfinite().all()

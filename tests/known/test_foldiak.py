@@ -48,7 +48,7 @@ def looped(part, weights, lateral, thresholds, batch, share, warming):
         return weights, lateral, new_thresholds
     new_weights = [
         [
-            q + part.rate * share * sum(y[k] * (v[i] - q) for v, y in zip(batch, outputs)) / size
+            q + part.learning_rate * share * sum(y[k] * (v[i] - q) for v, y in zip(batch, outputs)) / size
             for i, q in enumerate(row)
         ]
         for k, row in enumerate(weights)
@@ -157,7 +157,7 @@ def test_euler_steps_approach_the_differential_equation_at_first_order():
 
 
 def test_the_threshold_holds_the_rate_of_a_lone_unit():
-    part = Foldiak(probability=0.2, rate=1e-9, warm_up=0, threshold_rate=0.05, schedule="linear")
+    part = Foldiak(probability=0.2, learning_rate=1e-9, warm_up=0, threshold_rate=0.05, schedule="linear")
     inputs = torch.randn(1, 200, 5, generator=seeded(0), dtype=torch.float64)
     state = learnt(part, started(part, 5, 1), [inputs], 800)
     assert float((part.layer(state)(inputs[0]) > 0.5).double().mean()) == pytest.approx(0.2, abs=0.0051)
@@ -183,8 +183,8 @@ def test_a_first_state_has_unit_weights_and_no_inhibition():
 
 @pytest.mark.parametrize("part", VARIANTS, ids=repr)
 def test_seeds_order_and_names_do_not_matter(part):
-    check_indifference(part, first=1)
-    check_stores(part, first=1)
+    check_indifference(part)
+    check_stores(part)
 
 
 def test_the_layer_settles_and_gradients_reach_its_inputs():
@@ -218,28 +218,24 @@ def test_the_layer_keeps_everything_in_buffers():
 
 
 def test_refusals():
-    draws = generators(1)
-    assert refusal(Foldiak(probability=1.0).start, 3, 2, draws) == (
-        "Expected a probability between 0 and 1, got 1.0. It is the share of inputs on which a unit fires."
+    assert refusal(Foldiak, probability=1.0) == (
+        "Expected probability between 0 and 1, got 1. It is the share of inputs on which a unit fires."
     )
-    assert refusal(Foldiak(lateral_rate=0.0).start, 3, 2, draws) == (
-        "Expected a lateral_rate above 0, got 0.0. Use a small positive one, such as 0.01."
+    assert refusal(Foldiak, lateral_rate=0.0) == "Expected lateral_rate above 0, got 0. Leave it out for the default."
+    assert refusal(Foldiak, settle_steps=0) == "Expected settle_steps above 0, got 0. Leave it out for the default."
+    assert refusal(Foldiak, settle_size=1.5) == (
+        "Expected settle_size of 1 or less, got 1.5. A longer step overshoots even a unit that nothing drives."
     )
-    assert refusal(Foldiak(settle_steps=0).start, 3, 2, draws) == (
-        "Expected a settle_steps above 0, got 0. Nothing would settle otherwise."
-    )
-    assert refusal(Foldiak(settle_size=1.5).start, 3, 2, draws) == (
-        "Expected a settle_size of at most 1, got 1.5. Use 0.1."
-    )
-    assert refusal(Foldiak(warm_up=-1).start, 3, 2, draws) == (
-        "Expected a warm_up of 0 or more, got -1. It counts steps."
-    )
-    assert refusal(Foldiak().start, 0, 0, draws) == (
+    assert refusal(Foldiak, warm_up=-1) == "Expected warm_up of 0 or more, got -1. It counts batches."
+    assert refusal(Foldiak().start, 0, 0, generators(1)) == (
         "Expected at least one input and one unit, got 0 inputs and 0 units. Use more."
     )
-    state = started(Foldiak(), 5, 4, seeds=2)
-    assert refusal(Foldiak(), state, torch.zeros(2, 0, 5), Progress(0, 1, 0, 1), draws) == (
+    state, at = started(Foldiak(), 5, 4, seeds=2), Progress(0, 1, 0, 1)
+    assert refusal(Foldiak(), state, torch.zeros(2, 0, 5), at, generators(2)) == (
         "Expected at least one input in a batch, got an empty batch. Leave it out."
+    )
+    assert refusal(Foldiak(), state, torch.full((2, 3, 5), math.nan).double(), at, generators(2)) == (
+        "Expected finite inputs, got NaN or infinity among them. Leave those inputs out."
     )
     assert refusal(Foldiak().layer, state) == (
         "Expected the state of one seed, got 2 seeds. Take one by eigenfall.types.one_seed(state, place)."

@@ -1,4 +1,4 @@
-"""SoftHebb: loops over inputs and units, clusters found, one that takes all, and the temperature at which units part."""
+"""SoftHebb: loops over inputs and units, clusters found, hard winners, and the temperature at which units part."""
 
 import math
 from dataclasses import replace
@@ -49,7 +49,7 @@ def test_it_is_the_loop_over_inputs_and_units(part):
     state, batches = started(part, 5, 4), drawn(steps=3)
     weights = state.weights[0].tolist()
     for epoch in range(2):
-        rate = part.rate * (1 - epoch / 2 if part.schedule == "linear" else 1)
+        rate = part.learning_rate * (1 - epoch / 2 if part.schedule == "linear" else 1)
         for batch in batches:
             weights = looped(part, weights, batch[0].tolist(), rate)
     expected = torch.tensor(weights, dtype=torch.float64)
@@ -81,7 +81,7 @@ def test_each_unit_finds_a_cluster_and_has_length_one():
 
 
 def test_at_rest_the_change_is_nothing_and_every_length_is_one():
-    part = SoftHebb(temperature=0.3, step="mean", rate=0.5, schedule="constant", start_norm=0.5)
+    part = SoftHebb(temperature=0.3, step="mean", learning_rate=0.5, schedule="constant", start_norm=0.5)
     batch = next(mixture(directions(3, 6), 1, 12, 1, noise=0.2))
     before = learnt(part, started(part, 6, 3), [batch] * 4000)
     after = learnt(part, before, [batch])
@@ -105,7 +105,7 @@ def test_posteriors_sum_to_one_and_are_the_mixture_of_bayes():
 
 @pytest.mark.parametrize("losers", ["hebbian", "anti_hebbian"])
 def test_cold_it_is_hard_winner_take_all(losers):
-    part = SoftHebb(temperature=1e-9, losers=losers, step="mean", rate=0.2, schedule="constant")
+    part = SoftHebb(temperature=1e-9, losers=losers, step="mean", learning_rate=0.2, schedule="constant")
     state, batch = started(part, 5, 4), drawn(steps=1)[0]
     weights = state.weights[0]
     change = torch.zeros_like(weights)
@@ -130,14 +130,14 @@ def test_losers_of_the_other_sign_move_the_other_way():
 
 
 def test_of_equal_currents_the_first_wins():
-    part = SoftHebb(losers="anti_hebbian", step="mean", temperature=1.0, rate=1.0)
+    part = SoftHebb(losers="anti_hebbian", step="mean", temperature=1.0, learning_rate=1.0)
     state = State(torch.tensor([[[1.0, 0.0], [1.0, 0.0]]]))
     moved = learnt(part, state, [torch.tensor([[[2.0, 1.0]]])]).weights - state.weights
     assert_close(moved, torch.tensor([[[0.0, 0.5], [0.0, -0.5]]]))  # ½ · (v − 2 w), and its opposite
 
 
 def test_the_rate_is_the_largest_change_of_a_step():
-    part = SoftHebb(rate=0.03)
+    part = SoftHebb(learning_rate=0.03)
     state = started(part, 5, 4, seeds=2)
     moved = learnt(part, state, drawn(seeds=2, steps=1)).weights - state.weights
     assert_close(moved.abs().amax((1, 2)), torch.full((2,), 0.03, dtype=torch.float64))
@@ -162,7 +162,7 @@ def test_units_part_below_the_critical_temperature_only():
     assert critical == pytest.approx(0.6**2 / 2)
     apart = {}
     for share in (0.9, 1.1):
-        part = SoftHebb(temperature=share * critical, step="mean", rate=0.3, schedule="constant")
+        part = SoftHebb(temperature=share * critical, step="mean", learning_rate=0.3, schedule="constant")
         agreed = torch.tensor([1.0, 0.0, 0.0]).double().expand(1, 4, 3)
         state = State(agreed + 1e-3 * torch.randn(1, 4, 3, generator=seeded(0), dtype=torch.float64))
         apart[share] = float(learnt(part, state, [inputs[None]] * 2000).weights.std(1).max())
@@ -176,7 +176,7 @@ def test_near_agreement_differences_grow_as_the_docstring_says():
     along = mean / mean.norm()
     across = inputs - mean - ((inputs - mean) @ along)[:, None] * along
     values, vectors = torch.linalg.eigh(across.T @ across / 30)
-    part = SoftHebb(temperature=0.8, step="mean", rate=1e-3, schedule="constant")
+    part = SoftHebb(temperature=0.8, step="mean", learning_rate=1e-3, schedule="constant")
     assert critical_temperature(inputs) == pytest.approx(float(values[-1] / mean.norm()))
     assert critical_temperature(inputs[:3]) == pytest.approx(critical_temperature(torch.cat([inputs[:3]] * 4)))
     small = 1e-6 * vectors[:, -1]
@@ -225,30 +225,37 @@ def test_presets_are_the_released_networks():
 
 
 def test_refusals():
-    draws = generators(1)
-    assert refusal(SoftHebb(temperature=0.0).start, 3, 2, draws) == (
-        "Expected a temperature above 0, got 0.0. Use a positive one."
+    assert refusal(SoftHebb, temperature=0.0) == "Expected temperature above 0, got 0. Leave it out for the default."
+    assert refusal(SoftHebb, start_norm=-1.0) == "Expected start_norm above 0, got -1. Leave it out for the default."
+    assert refusal(SoftHebb, learning_rate=0.0) == (
+        "Expected learning_rate above 0, got 0. Leave it out for the default."
     )
-    assert refusal(SoftHebb(start_norm=-1.0).start, 3, 2, draws) == (
-        "Expected a start_norm above 0, got -1.0. Use a positive one."
+    assert refusal(SoftHebb, norm_power=-0.5) == (
+        "Expected norm_power of 0 or more, got -0.5. A negative one would speed units up as they converge."
     )
-    assert refusal(SoftHebb(rate=0.0).start, 3, 2, draws) == (
-        "Expected a rate above 0, got 0.0. Use a small positive one, such as 0.01."
-    )
-    assert refusal(SoftHebb(norm_power=-0.5).start, 3, 2, draws) == (
-        "Expected a norm_power of 0 or more, got -0.5. A negative one would speed units up as they converge."
-    )
-    assert refusal(SoftHebb().start, 0, 2, draws) == (
+    assert refusal(SoftHebb().start, 0, 2, generators(1)) == (
         "Expected at least one input and one unit, got 0 inputs and 2 units. Use more."
     )
-    state = started(SoftHebb(), 5, 4, seeds=2)
-    assert refusal(SoftHebb(), state, torch.zeros(2, 0, 5), Progress(0, 1, 0, 1), draws) == (
+    state, at = started(SoftHebb(), 5, 4, seeds=2), Progress(0, 1, 0, 1)
+    assert refusal(SoftHebb(), state, torch.zeros(2, 0, 5), at, generators(2)) == (
         "Expected at least one input in a batch, got an empty batch. Leave it out."
     )
-    assert refusal(SoftHebb(), state, torch.zeros(1, 3, 5), Progress(0, 1, 0, 1), draws) == (
+    assert refusal(SoftHebb(), state, torch.zeros(1, 3, 5), at, generators(2)) == (
         "Expected a batch (2, batch, 5): seeds, batch, inputs, got shape (1, 3, 5). "
         "Flatten the inputs, and give each seed its own batch."
     )
     assert refusal(SoftHebb().layer, state) == (
         "Expected the state of one seed, got 2 seeds. Take one by eigenfall.types.one_seed(state, place)."
+    )
+
+
+def test_a_layer_that_blows_up_is_refused():
+    part = SoftHebb(step="mean", learning_rate=1e4, schedule="constant")
+    assert refusal(learnt, part, started(part, 5, 4), drawn(steps=40)).endswith(
+        ". Use a learning_rate below 10000, or step=largest."
+    )
+    inputs = drawn(steps=1)[0]
+    inputs[0, 0, 0] = math.nan
+    assert refusal(learnt, part, started(part, 5, 4), [inputs]) == (
+        "Expected finite inputs, got NaN or infinity among them. Leave those inputs out."
     )

@@ -1,6 +1,6 @@
 """What rules share that learn from second moments: centring, rates and their schedule, and the refusal of blow-ups.
 
-    mean ← mean + (⟨x⟩ − mean) B / (seen + B),   and the mean squared length of inputs likewise
+mean ← mean + (⟨x⟩ − mean) B / (seen + B),   and the mean squared length of inputs likewise
 """
 
 import torch
@@ -49,9 +49,7 @@ def scheduled(learning_rate: float, schedule: str, progress: Progress) -> float:
     return learning_rate * (1 - progress.epoch / progress.epochs) if schedule == "linear" else learning_rate
 
 
-def rates(
-    learning_rate: float, scale: str, power: Float[Tensor, " seeds"]
-) -> Float[Tensor, "seeds 1 1"]:
+def rates(learning_rate: float, scale: str, power: Float[Tensor, " seeds"]) -> Float[Tensor, "seeds 1 1"]:
     """η of each seed: with scale=power divided by the power. Inputs that were all 0 teach nothing at any rate."""
     divisor = power.clamp_min(torch.finfo(power.dtype).tiny) if scale == "power" else torch.ones_like(power)
     return (learning_rate / divisor)[:, None, None]

@@ -1,8 +1,6 @@
 """What rules share: draws for several seeds, the refusal of batches that do not fit, and linear layers."""
 
-import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -10,22 +8,10 @@ from torch import Tensor, nn
 
 from eigenfall.check import need
 
-Distribution = Literal["normal", "uniform"]
-
 
 def normal(shape: Sequence[int], generators: Sequence[torch.Generator]) -> Float[Tensor, "seeds ..."]:
     """Standard normal draws of this shape, one for each seed, stacked; a seed's do not depend on the others."""
     return torch.stack([torch.randn(tuple(shape), generator=generator) for generator in generators])
-
-
-def first_weights(
-    inputs: int, units: int, distribution: Distribution, norm: float, generators: Sequence[torch.Generator]
-) -> Float[Tensor, "seeds units inputs"]:
-    """Random weights, normal or uniform from 0 up, of this root mean square length; a seed's depend on it alone."""
-    if distribution == "normal":
-        return normal((units, inputs), generators) * (norm / math.sqrt(inputs))
-    drawn = torch.stack([torch.rand(units, inputs, generator=generator) for generator in generators])
-    return drawn * (norm * math.sqrt(3 / inputs))  # a mean square of 1/3 before
 
 
 def need_sizes(inputs: int, units: int) -> None:

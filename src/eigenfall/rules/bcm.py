@@ -17,25 +17,33 @@ they are fewer than 1/ρ.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._rates import Schedule, Step, need_rate, scheduled, stepped
-from eigenfall.rules._shared import Distribution, first_weights, linear, need_batch, need_one_seed, need_sizes
-from eigenfall.types.training import Progress
+from eigenfall.rules._hebbian import Distribution, Step, first_weights, need_above_0, stepped
+from eigenfall.rules._moments import need_finite, scheduled
+from eigenfall.rules._shared import linear, need_batch, need_one_seed, need_sizes
+from eigenfall.types import Progress
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What BCM remembers: its weights, and each unit's threshold θ, the running mean of y²."""
+    """A layer in learning.
+
+    Attributes:
+        weights: W, a row for each unit.
+        thresholds: θ of each unit, the running mean of its y².
+        seen: how many batches that is of.
+    """
 
     weights: Float[Tensor, "seeds units inputs"]
     thresholds: Float[Tensor, "seeds units"]
+    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,45 +51,51 @@ class BCM:
     """Bienenstock, Cooper and Munro's rule.
 
     Attributes:
-        rate: η at the start.
-        schedule: η over the epochs: "constant", or "linear", falling towards 0.
+        learning_rate: η at first.
+        schedule: linear: the rate falls from its first value in epoch 1 towards 0; constant.
         threshold_rate: ρ, the share of a batch in the running mean of y²; at 1 the threshold is the batch's own.
         inhibition: ι, the share of the other units' mean current that is taken off a unit's; 0 leaves units alone.
-        step: what η multiplies: the "mean" change over the batch, or that scaled until its "largest" entry is 1.
-        start_weights: distribution of the first weights: "normal", or "uniform" from 0 up.
+        step: what η multiplies. mean: the mean change over the batch; largest: that with its largest entry scaled to 1.
+        start_weights: normal; uniform: from 0 up.
         start_norm: root mean square length of a unit's first weights.
     """
 
     cite: ClassVar[str] = "intrator1992"
-    rate: float = 0.01
-    schedule: Schedule = "constant"
+    learning_rate: float = 0.01
+    schedule: Literal["linear", "constant"] = "linear"
     threshold_rate: float = 0.1
     inhibition: float = 0.0
     step: Step = "mean"
     start_weights: Distribution = "uniform"
     start_norm: float = 1.0
 
-    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
-        """Random weights and thresholds of 0, float32 on the CPU, a generator for each seed.
-
-        Raises:
-            ValueError: for a rate or norm that is not positive, a share outside its range, or empty sizes.
-        """
-        need_sizes(inputs, units)
-        need_rate(self.rate)
-        need(self.start_norm > 0, expected="a start_norm above 0", got=f"{self.start_norm}", remedy="Use 1.")
+    def __post_init__(self) -> None:
+        need_above_0(self, "learning_rate", "threshold_rate", "start_norm")
         need(
-            0 < self.threshold_rate <= 1,
-            expected="a threshold_rate above 0 and at most 1",
-            got=f"{self.threshold_rate}",
+            self.threshold_rate <= 1,
+            expected="threshold_rate of 1 or less",
+            got=f"{self.threshold_rate:g}",
             remedy="It is the share of one batch in the running mean.",
         )
         need(
             0 <= self.inhibition < 1,
-            expected="an inhibition of at least 0 and below 1",
-            got=f"{self.inhibition}",
+            expected="inhibition of at least 0 and below 1",
+            got=f"{self.inhibition:g}",
             remedy="At 1 nothing would be left of what all units have in common.",
         )
+
+    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
+        """Random weights and thresholds of 0, one layer for each generator.
+
+        Args:
+            inputs: values of an input.
+            units: of the layer.
+            generators: one for each seed.
+
+        Raises:
+            ValueError: if there are no inputs or no units.
+        """
+        need_sizes(inputs, units)
         weights = first_weights(inputs, units, self.start_weights, self.start_norm, generators)
         return State(weights, torch.zeros(len(weights), units))
 
@@ -92,19 +106,26 @@ class BCM:
         progress: Progress,
         generators: Sequence[torch.Generator],
     ) -> State:
-        """Learn one batch, thresholds first; the state's tensors are written into, and nothing is drawn.
+        """Learn from one batch, thresholds first. The state's tensors are written into.
+
+        Args:
+            state: the layer.
+            batch: inputs, each seed its own.
+            progress: where the loop stands, for the schedule.
+            generators: unused; nothing is drawn.
 
         Raises:
-            ValueError: if the batch is empty or does not fit the weights.
+            ValueError: if the batch is empty or does not fit, or if the layer has blown up.
         """
         need_batch(batch, state.weights)
         responses = self._inhibited(batch @ state.weights.mT, dim=2)
-        share = max(self.threshold_rate, 1 / (progress.step + 1))
-        thresholds = state.thresholds.lerp_(responses.square().mean(1), share)
+        seen = state.seen + 1
+        thresholds = state.thresholds.lerp_(responses.square().mean(1), max(self.threshold_rate, 1 / seen))
+        need_finite(thresholds, batch, progress, f"Use a learning_rate below {self.learning_rate:g}, or step=largest.")
         drives = self._inhibited(responses * (responses - thresholds[:, None]), dim=2)
         change = stepped(drives.mT @ batch, batch.shape[1], self.step)
-        state.weights.add_(change, alpha=scheduled(self.rate, self.schedule, progress))
-        return state
+        state.weights.add_(change, alpha=scheduled(self.learning_rate, self.schedule, progress))
+        return replace(state, seen=seen)
 
     def layer(self, state: State) -> nn.Module:
         """The layer as it is measured: the responses y, currents after inhibition, which are linear in the inputs.

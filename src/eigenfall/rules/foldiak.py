@@ -17,7 +17,7 @@ which they alone learn.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import torch
@@ -25,18 +25,27 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._rates import Schedule, need_rate, scheduled
-from eigenfall.rules._shared import first_weights, need_batch, need_one_seed, need_sizes
-from eigenfall.types.training import Progress
+from eigenfall.rules._hebbian import first_weights, need_above_0
+from eigenfall.rules._moments import need_finite, scheduled
+from eigenfall.rules._shared import need_batch, need_one_seed, need_sizes
+from eigenfall.types import Progress
 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What the layer remembers: forward weights Q, lateral weights L, and each unit's threshold t."""
+    """A layer in learning.
+
+    Attributes:
+        weights: Q, forward weights, a row for each unit.
+        lateral: L, symmetric, 0 on the diagonal and nowhere positive.
+        thresholds: t of each unit.
+        seen: how many batches have been learnt.
+    """
 
     weights: Float[Tensor, "seeds units inputs"]
     lateral: Float[Tensor, "seeds units units"]
     thresholds: Float[Tensor, "seeds units"]
+    seen: int = 0
 
 
 class SettledLayer(nn.Module):
@@ -72,24 +81,24 @@ class Foldiak:
 
     Attributes:
         probability: p, the share of inputs on which each unit is to fire.
-        rate: β of the forward weights, at the start.
-        lateral_rate: α of the lateral weights, at the start.
-        threshold_rate: γ of the thresholds, at the start.
-        schedule: the three rates over the epochs: "constant", or "linear", falling towards 0.
+        learning_rate: β of the forward weights, at first.
+        lateral_rate: α of the lateral weights, at first.
+        threshold_rate: γ of the thresholds, at first.
+        schedule: linear: the three rates fall from their first value in epoch 1 towards 0; constant.
         slope: λ of the units' sigmoid.
         settle_steps: Euler steps of the differential equation.
         settle_size: length of such a step, in the time constant of a unit.
-        output: what the rule learns from: "thresholded", 1 where y* is above ½ and 0 elsewhere, or "graded", y*.
-        warm_up: first steps in which the thresholds alone learn.
-        warm_up_rate: rate of the thresholds in these.
+        output: what the rule learns from. thresholded: 1 where y* is above ½ and 0 elsewhere; graded: y*.
+        warm_up: first batches, of which the thresholds alone learn.
+        warm_up_rate: γ in these.
     """
 
     cite: ClassVar[str] = "foldiak1990"
     probability: float = 0.125
-    rate: float = 0.02
+    learning_rate: float = 0.02
     lateral_rate: float = 0.1
     threshold_rate: float = 0.02
-    schedule: Schedule = "constant"
+    schedule: Literal["linear", "constant"] = "constant"
     slope: float = 10.0
     settle_steps: int = 50
     settle_size: float = 0.1
@@ -97,26 +106,35 @@ class Foldiak:
     warm_up: int = 100
     warm_up_rate: float = 0.1
 
-    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
-        """Uniform weights of length 1, no inhibition, thresholds of 0, float32 on the CPU, a generator for each seed.
-
-        Raises:
-            ValueError: for a probability outside (0, 1), a rate, slope or step that is not positive, or empty sizes.
-        """
-        need_sizes(inputs, units)
+    def __post_init__(self) -> None:
         need(
             0 < self.probability < 1,
-            expected="a probability between 0 and 1",
-            got=f"{self.probability}",
+            expected="probability between 0 and 1",
+            got=f"{self.probability:g}",
             remedy="It is the share of inputs on which a unit fires.",
         )
-        for name in ("rate", "lateral_rate", "threshold_rate", "warm_up_rate"):
-            need_rate(getattr(self, name), name)
-        for name in ("slope", "settle_steps", "settle_size"):
-            value = getattr(self, name)
-            need(value > 0, expected=f"a {name} above 0", got=f"{value}", remedy="Nothing would settle otherwise.")
-        need(self.settle_size <= 1, expected="a settle_size of at most 1", got=f"{self.settle_size}", remedy="Use 0.1.")
-        need(self.warm_up >= 0, expected="a warm_up of 0 or more", got=f"{self.warm_up}", remedy="It counts steps.")
+        rates = ("learning_rate", "lateral_rate", "threshold_rate", "warm_up_rate")
+        need_above_0(self, *rates, "slope", "settle_steps", "settle_size")
+        need(
+            self.settle_size <= 1,
+            expected="settle_size of 1 or less",
+            got=f"{self.settle_size:g}",
+            remedy="A longer step overshoots even a unit that nothing drives.",
+        )
+        need(self.warm_up >= 0, expected="warm_up of 0 or more", got=f"{self.warm_up}", remedy="It counts batches.")
+
+    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
+        """Uniform weights of length 1, no inhibition, thresholds of 0, one layer for each generator.
+
+        Args:
+            inputs: values of an input.
+            units: of the layer.
+            generators: one for each seed.
+
+        Raises:
+            ValueError: if there are no inputs or no units.
+        """
+        need_sizes(inputs, units)
         weights = nn.functional.normalize(first_weights(inputs, units, "uniform", 1.0, generators), dim=2)
         seeds = len(weights)
         return State(weights, torch.zeros(seeds, units, units), torch.zeros(seeds, units))
@@ -128,29 +146,28 @@ class Foldiak:
         progress: Progress,
         generators: Sequence[torch.Generator],
     ) -> State:
-        """Settle on one batch and learn it; the state's tensors are written into, and nothing is drawn.
+        """Settle on one batch and learn from it. The state's tensors are written into.
+
+        Args:
+            state: the layer.
+            batch: inputs, each seed its own.
+            progress: where the loop stands, for the schedule.
+            generators: unused; nothing is drawn.
 
         Raises:
-            ValueError: if the batch is empty or does not fit the weights.
+            ValueError: if the batch is empty, does not fit, or is not finite.
         """
         need_batch(batch, state.weights)
-        size, warming = batch.shape[1], progress.step < self.warm_up
         responses = self.settled(batch @ state.weights.mT - state.thresholds[:, None], state.lateral)
+        need_finite(responses.sum(1), batch, progress, "Use lower rates.")
         if self.output == "thresholded":
             responses = (responses > 0.5).to(responses)
-        firing = responses.mean(1)
+        warming, firing = state.seen < self.warm_up, responses.mean(1)
         rate = self.warm_up_rate if warming else scheduled(self.threshold_rate, self.schedule, progress)
         state.thresholds.add_(firing - self.probability, alpha=rate)
-        if warming:
-            return state
-        change = (responses.mT @ batch).div_(size).addcmul_(firing[..., None], state.weights, value=-1)
-        state.weights.add_(change, alpha=scheduled(self.rate, self.schedule, progress))
-        together = responses.mT @ responses / size
-        together = (together + together.mT) / 2  # exactly symmetric, whatever the order of the sums
-        rate = scheduled(self.lateral_rate, self.schedule, progress)
-        state.lateral.sub_(together - self.probability**2, alpha=rate).clamp_(max=0)
-        state.lateral.diagonal(dim1=1, dim2=2).zero_()
-        return state
+        if not warming:
+            self._learn(state, batch, responses, firing, progress)
+        return replace(state, seen=state.seen + 1)
 
     def settled(
         self, drives: Float[Tensor, "*seeds batch units"], lateral: Float[Tensor, "*seeds units units"]
@@ -170,3 +187,13 @@ class Foldiak:
         """
         need_one_seed(state.weights)
         return SettledLayer(state.weights[0], state.lateral[0], state.thresholds[0], self)
+
+    def _learn(self, state: State, batch: Tensor, responses: Tensor, firing: Tensor, progress: Progress) -> None:
+        """Forward and lateral weights, in place."""
+        change = (responses.mT @ batch).div_(batch.shape[1]).addcmul_(firing[..., None], state.weights, value=-1)
+        state.weights.add_(change, alpha=scheduled(self.learning_rate, self.schedule, progress))
+        together = responses.mT @ responses / batch.shape[1]
+        together = (together + together.mT) / 2  # symmetric to the last bit, whatever the order of the sums
+        rate = scheduled(self.lateral_rate, self.schedule, progress)
+        state.lateral.sub_(together - self.probability**2, alpha=rate).clamp_(max=0)
+        state.lateral.diagonal(dim1=1, dim2=2).zero_()

@@ -33,9 +33,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._rates import Schedule, Step, need_rate, scheduled, stepped
-from eigenfall.rules._shared import Distribution, first_weights, linear, need_batch, need_one_seed, need_sizes
-from eigenfall.types.training import Progress
+from eigenfall.rules._hebbian import Distribution, Step, first_weights, need_above_0, stepped
+from eigenfall.rules._moments import need_finite, scheduled
+from eigenfall.rules._shared import linear, need_batch, need_one_seed, need_sizes
+from eigenfall.types import Progress
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,43 +53,51 @@ class SoftHebb:
     Attributes:
         temperature: T of the softmax, in the unit of a current; towards 0 one unit takes all, above
             `critical_temperature(inputs)` units do not part.
-        losers: sign with which all units but the winner learn: "hebbian", the winner's, or "anti_hebbian", the other.
-        rate: η at the start.
-        schedule: η over the epochs: "constant", or "linear", falling towards 0.
+        losers: sign with which all units but the winner learn. hebbian: the winner's; anti_hebbian: the other one.
+        learning_rate: η at first.
+        schedule: linear: the rate falls from its first value in epoch 1 towards 0; constant.
         norm_power: q of a unit's rate η |‖W‖ − 1|^q; at 0 all units have the same.
-        step: what η multiplies: the "mean" change over the batch, or that scaled until its "largest" entry is 1.
-        start_weights: distribution of the first weights: "normal", or "uniform" from 0 up.
-        start_norm: root mean square length of a unit's first weights; well above 1, units that win shrink, so that
+        step: what η multiplies. largest: the change summed over the batch, scaled until its largest entry is 1; mean:
+            the mean change over the batch.
+        start_weights: normal; uniform: from 0 up.
+        start_norm: root mean square length of a unit's first weights. Well above 1, units that win shrink, so that
             others come to win.
+        scaling: what images must be like: pixel, in [0, 1]; any. Whoever learns is told, never are images scaled
+            silently.
     """
 
     cite: ClassVar[str] = "moraitis2022"
     temperature: float = 0.1
     losers: Literal["hebbian", "anti_hebbian"] = "hebbian"
-    rate: float = 0.05
-    schedule: Schedule = "linear"
+    learning_rate: float = 0.05
+    schedule: Literal["linear", "constant"] = "linear"
     norm_power: float = 0.0
     step: Step = "largest"
     start_weights: Distribution = "uniform"
     start_norm: float = 5.0
+    scaling: Literal["any", "pixel"] = "any"
 
-    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
-        """Random weights, float32 on the CPU, a generator for each seed.
-
-        Raises:
-            ValueError: for a temperature, rate or norm that is not positive, a negative power, or empty sizes.
-        """
-        need_sizes(inputs, units)
-        need_rate(self.rate)
-        for name in ("temperature", "start_norm"):
-            value = getattr(self, name)
-            need(value > 0, expected=f"a {name} above 0", got=f"{value}", remedy="Use a positive one.")
+    def __post_init__(self) -> None:
+        need_above_0(self, "temperature", "learning_rate", "start_norm")
         need(
             self.norm_power >= 0,
-            expected="a norm_power of 0 or more",
-            got=f"{self.norm_power}",
+            expected="norm_power of 0 or more",
+            got=f"{self.norm_power:g}",
             remedy="A negative one would speed units up as they converge.",
         )
+
+    def start(self, inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
+        """Random weights, one layer for each generator.
+
+        Args:
+            inputs: values of an input.
+            units: of the layer.
+            generators: one for each seed.
+
+        Raises:
+            ValueError: if there are no inputs or no units.
+        """
+        need_sizes(inputs, units)
         return State(first_weights(inputs, units, self.start_weights, self.start_norm, generators))
 
     def __call__(
@@ -98,22 +107,28 @@ class SoftHebb:
         progress: Progress,
         generators: Sequence[torch.Generator],
     ) -> State:
-        """Learn one batch; the state's weights are written into, and nothing is drawn.
+        """Learn from one batch. The state's weights are written into: what comes back is the state.
+
+        Args:
+            state: the layer.
+            batch: inputs, each seed its own.
+            progress: where the loop stands, for the schedule.
+            generators: unused; nothing is drawn.
 
         Raises:
-            ValueError: if the batch is empty or does not fit the weights.
+            ValueError: if the batch is empty or does not fit, or if the layer has blown up.
         """
         need_batch(batch, state.weights)
         weights = state.weights
         currents = batch @ weights.mT
         shares = self._signed(currents)
-        change = shares.mT @ batch
-        change.addcmul_((shares * currents).sum(1)[..., None], weights, value=-1)
+        pull = (shares * currents).sum(1)
+        need_finite(pull, batch, progress, f"Use a learning_rate below {self.learning_rate:g}, or step=largest.")
+        change = (shares.mT @ batch).addcmul_(pull[..., None], weights, value=-1)
         change = stepped(change, batch.shape[1], self.step)
-        rate = scheduled(self.rate, self.schedule, progress)
         if self.norm_power > 0:
             change.mul_((weights.norm(dim=2, keepdim=True) - 1).abs().pow(self.norm_power))
-        weights.add_(change, alpha=rate)
+        weights.add_(change, alpha=scheduled(self.learning_rate, self.schedule, progress))
         return state
 
     def posteriors(self, currents: Float[Tensor, "... units"]) -> Float[Tensor, "... units"]:
@@ -157,21 +172,23 @@ PRESETS = {
     "moraitis2022": SoftHebb(
         temperature=1 / 12,
         losers="hebbian",
-        rate=0.045,
+        learning_rate=0.045,
         schedule="linear",
         norm_power=0.0,
         step="largest",
         start_weights="uniform",
         start_norm=math.sqrt(35),
+        scaling="pixel",
     ),
     "journe2023": SoftHebb(
         temperature=1.0,
         losers="anti_hebbian",
-        rate=0.08,
+        learning_rate=0.08,
         schedule="constant",
         norm_power=0.5,
         step="largest",
         start_weights="normal",
         start_norm=25.0,
+        scaling="any",
     ),
 }
