@@ -17,7 +17,7 @@ def planted(rows=40, mean=None):
     scores = torch.randn(rows, size, generator=seeded(1), dtype=torch.float64)
     scores = torch.linalg.qr(scores - scores.mean(0))[0] * math.sqrt(rows)
     basis = torch.linalg.qr(torch.randn(size, size, generator=seeded(2), dtype=torch.float64))[0]
-    inputs = (scores * torch.tensor(SPECTRUM).sqrt()) @ basis.T
+    inputs = (scores * torch.tensor(SPECTRUM, dtype=torch.float64).sqrt()) @ basis.T
     return inputs if mean is None else inputs + mean, basis.T
 
 

@@ -10,17 +10,21 @@ from lessons import DOUBLE, check_indifference, check_stores, drawn, generators,
 from torch.testing import assert_close
 
 from eigenfall.rules.bcm import BCM, State
-from eigenfall.types import Progress, placed
+from eigenfall.types import Progress, one_seed, placed
 
 VARIANTS = [
-    BCM(0.02, schedule, threshold_rate=share, inhibition=inhibition, step=step, start_weights=weights)
-    for share, inhibition in ((0.3, 0.0), (1.0, 0.4), (0.3, 0.9))
-    for step, schedule, weights in (("mean", "constant", "uniform"), ("largest", "linear", "normal"))
+    BCM(0.02, schedule, share, inhibition, modification, step, start_weights=weights)
+    for share, inhibition, modification in ((0.3, 0.0, "over_threshold"), (1.0, 0.4, "plain"), (0.3, 0.9, "plain"))
+    for step, schedule, weights in (
+        ("power", "constant", "uniform"),
+        ("mean", "linear", "normal"),
+        ("largest", "linear", "normal"),
+    )
 ]
 
 
-def looped(part, weights, thresholds, batch, rate, first):
-    """One step for one seed, as lists: an input, a unit and a weight at a time."""
+def looped(part, weights, thresholds, batch, before, rate):
+    """One step for one seed after the batches before it, as lists: an input, a unit and a weight at a time."""
     units, inputs = len(weights), len(weights[0])
 
     def inhibited(values):
@@ -28,18 +32,24 @@ def looped(part, weights, thresholds, batch, rate, first):
         return [values[k] - part.inhibition * sum(others[k]) / len(others[k]) for k in range(units)]
 
     responses = [inhibited([sum(w[i] * v[i] for i in range(inputs)) for w in weights]) for v in batch]
-    share = max(part.threshold_rate, 1 / (first + 1))
+    share = max(part.threshold_rate, 1 / (len(before) + 1))
     thresholds = [
         (1 - share) * theta + share * sum(y[k] ** 2 for y in responses) / len(batch)
         for k, theta in enumerate(thresholds)
     ]
     change = [[0.0] * inputs for _ in range(units)]
     for v, y in zip(batch, responses):
-        drive = inhibited([y[k] * (y[k] - thresholds[k]) for k in range(units)])
+        phi = [y[k] * (y[k] - thresholds[k]) for k in range(units)]
+        if part.modification == "over_threshold":
+            phi = [one / theta for one, theta in zip(phi, thresholds)]
+        drive = inhibited(phi)
         for k in range(units):
             for i in range(inputs):
                 change[k][i] += drive[k] * v[i]
-    scale = len(batch) if part.step == "mean" else max(abs(entry) for row in change for entry in row)
+    scale = max(abs(entry) for row in change for entry in row) if part.step == "largest" else len(batch)
+    if part.step == "power":
+        seen = [v for other in (*before, batch) for v in other]
+        scale *= sum(entry**2 for v in seen for entry in v) / len(seen)
     moved = [[w + rate * entry / scale for w, entry in zip(*rows)] for rows in zip(weights, change)]
     return moved, thresholds
 
@@ -48,12 +58,16 @@ def looped(part, weights, thresholds, batch, rate, first):
 def test_it_is_the_loop_over_inputs_and_units(part):
     state, batches = started(part, 5, 4), drawn(steps=3)
     weights, thresholds = state.weights[0].tolist(), state.thresholds[0].tolist()
+    before = []
     for step in range(6):
         rate = part.learning_rate * (1 - step // 3 / 2 if part.schedule == "linear" else 1)
-        weights, thresholds = looped(part, weights, thresholds, batches[step % 3][0].tolist(), rate, step)
+        batch = batches[step % 3][0].tolist()
+        weights, thresholds = looped(part, weights, thresholds, batch, before, rate)
+        before.append(batch)
     found = learnt(part, state, batches, 2)
     assert_close(found.weights[0], torch.tensor(weights, dtype=torch.float64), rtol=1e-12, atol=1e-12)
     assert_close(found.thresholds[0], torch.tensor(thresholds, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+    assert found.seen == 42
 
 
 def patterns(count, inputs=8):
@@ -65,26 +79,35 @@ def patterns(count, inputs=8):
 
 def responses(part, state, inputs):
     """`(seeds, units, inputs)`."""
-    layers = (
-        part.layer(State(state.weights[k : k + 1], state.thresholds[k : k + 1])) for k in range(len(state.weights))
-    )
-    return torch.stack([layer(inputs).T for layer in layers])
+    return torch.stack([part.layer(one_seed(state, k))(inputs).T for k in range(len(state.weights))])
 
 
+@pytest.mark.parametrize("modification", ["over_threshold", "plain"])
 @pytest.mark.parametrize(("count", "inhibition"), [(2, 0.0), (5, 0.0), (5, 0.3)])
-def test_a_unit_comes_to_respond_to_one_input_alone(count, inhibition):
-    part, inputs = BCM(learning_rate=0.05, threshold_rate=0.2, inhibition=inhibition), patterns(count)
+def test_a_unit_comes_to_respond_to_one_input_alone(count, inhibition, modification):
+    part = BCM(0.05, threshold_rate=0.2, inhibition=inhibition, modification=modification)
+    inputs = patterns(count)
     state = learnt(part, started(part, 8, 5, seeds=4), [inputs.expand(4, count, 8)] * 2000)
     found = responses(part, state, inputs)
     selective = torch.zeros(count, dtype=torch.float64)
     selective[-1] = count
-    assert_close(found.sort(dim=2).values, selective.expand(4, 5, count), rtol=0, atol=1e-8)
-    assert_close(state.thresholds, torch.full((4, 5), count, dtype=torch.float64), rtol=0, atol=1e-8)
+    assert_close(found.sort(dim=2).values, selective.expand(4, 5, count), rtol=0, atol=1e-6)
+    assert_close(state.thresholds, torch.full((4, 5), count, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+def test_at_any_scale_of_the_inputs_it_learns_the_same_responses():
+    inputs = patterns(5)
+    found = []
+    for scale in (1.0, 100.0):
+        part = BCM(0.05, threshold_rate=0.2, start_norm=1 / scale)
+        state = learnt(part, started(part, 8, 5), [scale * inputs[None]] * 50)
+        found.append(responses(part, state, scale * inputs))
+    assert_close(found[0], found[1], rtol=1e-9, atol=1e-9)
 
 
 def test_one_input_at_a_time_it_does_so_too():
-    part, inputs = BCM(learning_rate=0.02, threshold_rate=0.02, schedule="linear"), patterns(2)
-    order = [int(place) for place in torch.randint(2, (400,), generator=seeded(0))]
+    part, inputs = BCM(0.03, threshold_rate=0.02, schedule="linear"), patterns(2)
+    order = [int(place) for place in torch.randint(2, (300,), generator=seeded(0))]
     state = learnt(part, started(part, 8, 3), [inputs[None, place : place + 1] for place in order], 20)
     found = responses(part, state, inputs)[0].sort(dim=1).values
     assert_close(found, torch.tensor([[0.0, 2.0]] * 3).double(), rtol=0, atol=0.3)
@@ -94,7 +117,7 @@ def test_inhibition_makes_units_differ():
     inputs = patterns(5)
     preferred = {}
     for inhibition in (0.0, 0.6):
-        part = BCM(learning_rate=0.05, threshold_rate=0.2, inhibition=inhibition)
+        part = BCM(0.05, threshold_rate=0.2, inhibition=inhibition)
         state = learnt(part, started(part, 8, 5, seeds=8), [inputs.expand(8, 5, 8)] * 1000)
         found = responses(part, state, inputs)
         assert float(found.amax(2).min()) > 4  # each has its input
@@ -105,7 +128,7 @@ def test_inhibition_makes_units_differ():
 
 @pytest.mark.parametrize("inhibition", [0.0, 0.7])
 def test_it_descends_the_risk_of_intrator_and_cooper(inhibition):
-    part = BCM(learning_rate=0.3, threshold_rate=1.0, inhibition=inhibition)
+    part = BCM(0.3, threshold_rate=1.0, inhibition=inhibition, modification="plain", step="mean")
     state, batch = started(part, 5, 4), drawn(steps=1, batch=30)[0]
     weights = state.weights[0].clone().requires_grad_()
     mixing = torch.full((4, 4), -inhibition / 3, dtype=torch.float64).fill_diagonal_(1.0)
@@ -116,12 +139,16 @@ def test_it_descends_the_risk_of_intrator_and_cooper(inhibition):
     assert_close(moved, -0.3 * gradient, rtol=1e-10, atol=1e-12)
 
 
-def test_what_has_only_negative_responses_falls_silent():
-    part, inputs = BCM(learning_rate=0.05, threshold_rate=0.2), patterns(2, 3)
-    state = State(-torch.ones(1, 1, 3).double(), torch.zeros(1, 1).double())
-    found = responses(part, learnt(part, state, [inputs[None]] * 4000), inputs)
-    assert float(found.max()) < 0
-    assert float(found.abs().max()) < 0.02
+@pytest.mark.parametrize("modification", ["over_threshold", "plain"])
+def test_what_has_only_negative_responses_falls_silent_unless_divided_by_the_threshold(modification):
+    part, inputs = BCM(0.05, threshold_rate=0.2, modification=modification), patterns(2, 3)
+    state = State(-torch.ones(1, 1, 3).double(), torch.zeros(1, 1).double(), torch.zeros(1).double())
+    found = responses(part, learnt(part, state, [inputs[None]] * 3000), inputs)
+    if modification == "plain":
+        assert float(found.max()) < 0
+        assert float(found.abs().max()) < 0.05
+    else:
+        assert_close(found.sort(dim=2).values, torch.tensor([[[0.0, 2.0]]]).double(), rtol=0, atol=1e-6)
 
 
 def test_thresholds_are_a_running_mean_and_at_first_the_plain_one():
@@ -190,9 +217,10 @@ def test_refusals():
 
 
 def test_a_layer_that_blows_up_is_refused():
-    part = BCM(learning_rate=1e3)
-    assert refusal(learnt, part, started(part, 5, 4), drawn(steps=40)).endswith(
-        ". Use a learning_rate below 1000, or step=largest."
+    part = BCM(learning_rate=1e3, modification="plain", step="mean")
+    assert refusal(learnt, part, started(part, 5, 4), drawn(steps=40)) == (
+        "Expected finite outputs, got a layer that has blown up by step 5. "
+        "Use a learning_rate below 1000, or step=largest."
     )
     still = replace(part, step="largest")
     assert learnt(still, started(part, 5, 4), drawn(steps=4)).weights.isfinite().all()

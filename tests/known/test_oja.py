@@ -12,6 +12,7 @@ from eigenfall.rules.oja import Oja
 from eigenfall.types import Progress
 from eigenfall.types.learning import placed
 
+
 def twin(weights, batches, rule, epochs):
     """The rule as it is written, one unit and one input at a time."""
     weights = [row.clone() for row in weights]
@@ -137,6 +138,4 @@ def test_inputs_that_are_not_finite():
 
 
 def test_a_rate_that_is_not_positive():
-    assert refusal(Oja, learning_rate=0.0) == (
-        "Expected learning_rate above 0, got 0. Leave it out for the default."
-    )
+    assert refusal(Oja, learning_rate=0.0) == ("Expected learning_rate above 0, got 0. Leave it out for the default.")

@@ -78,7 +78,7 @@ def test_as_many_units_as_inputs_find_every_component():
 
 def test_one_unit_is_ojas():
     inputs, _ = planted()
-    one, other = (learnt(rule, inputs, 1, 30).weights for rule in (Sanger(), Oja()))
+    one, other = (learnt(rule, inputs, 1, 30).weights for rule in (Sanger(0.3), Oja(0.3)))
     assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
@@ -96,14 +96,15 @@ def test_centred_outputs_are_uncorrelated():
     inputs, _ = planted(mean=torch.tensor([3.0, -4.0, 0.0, 0.0, 12.0]).double())
     rule = replace(FAST, centre="running")
     outputs = rule.layer(learnt(rule, inputs, 3, 400))(inputs)
-    assert_close(outputs.T @ outputs / len(inputs), torch.diag(torch.tensor([4.0, 2.0, 1.0])).double(), atol=1e-6, rtol=0)
+    assert_close(
+        outputs.T @ outputs / len(inputs), torch.diag(torch.tensor([4.0, 2.0, 1.0])).double(), atol=1e-6, rtol=0
+    )
     assert_close(outputs.mean(0), torch.zeros(3).double(), rtol=0, atol=1e-12)
 
 
 def test_more_units_than_inputs():
     assert refusal(Sanger().start, 5, 6, [seeded(0)]) == (
-        "Expected at most 5 units for 5 inputs, got 6. "
-        "Use units=5 or fewer: inputs have no further component to find."
+        "Expected at most 5 units for 5 inputs, got 6. Use units=5 or fewer: inputs have no further component to find."
     )
 
 

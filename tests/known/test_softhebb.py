@@ -251,8 +251,9 @@ def test_refusals():
 
 def test_a_layer_that_blows_up_is_refused():
     part = SoftHebb(step="mean", learning_rate=1e4, schedule="constant")
-    assert refusal(learnt, part, started(part, 5, 4), drawn(steps=40)).endswith(
-        ". Use a learning_rate below 10000, or step=largest."
+    assert refusal(learnt, part, started(part, 5, 4), drawn(steps=40)) == (
+        "Expected finite outputs, got a layer that has blown up by step 7. "
+        "Use a learning_rate below 10000, or step=largest."
     )
     inputs = drawn(steps=1)[0]
     inputs[0, 0, 0] = math.nan

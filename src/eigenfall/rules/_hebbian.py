@@ -1,4 +1,4 @@
-"""What SoftHebb, BCM and Földiák's rule share: first weights, settings above 0, and how far a summed change goes."""
+"""What SoftHebb, BCM and Földiák's rule share: first weights, settings above 0, and the scale of a summed change."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from eigenfall.check import need
 from eigenfall.rules._shared import normal
 
 Distribution = Literal["normal", "uniform"]
-Step = Literal["largest", "mean"]
 
 TINY = 1e-30
 """The least that a largest change counts as, so that nothing is divided by 0."""
@@ -28,12 +27,12 @@ def first_weights(
     return drawn * (norm * math.sqrt(3 / inputs))  # a mean square of 1/3 before
 
 
-def stepped(change: Float[Tensor, "seeds units inputs"], rows: int, step: str) -> Float[Tensor, "seeds units inputs"]:
-    """A change summed over rows, in place: mean over them, or scaled until the largest entry of each seed is 1."""
-    if step == "mean":
-        return change.div_(rows)
+def scale_of(change: Float[Tensor, "seeds units inputs"], rows: int, step: str) -> Float[Tensor, "seeds 1 1"]:
+    """What makes of a change summed over rows its mean over them, or one whose largest entry in a seed is 1."""
+    if step != "largest":
+        return change.new_full((len(change), 1, 1), 1 / rows)
     low, high = change.flatten(1).aminmax(dim=1)
-    return change.div_((-low).maximum(high).clamp(min=TINY)[:, None, None])
+    return (-low).maximum(high).clamp(min=TINY).reciprocal()[:, None, None]
 
 
 def need_above_0(part: Any, *names: str) -> None:

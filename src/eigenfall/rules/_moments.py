@@ -1,6 +1,8 @@
 """What rules share that learn from second moments: centring, rates and their schedule, and the refusal of blow-ups.
 
-mean ← mean + (⟨x⟩ − mean) B / (seen + B),   and the mean squared length of inputs likewise
+    mean ← mean + (⟨x⟩ − mean) · B / (seen + B)
+
+and the mean squared length of the inputs likewise: each input counts the same, whatever the size of its batch.
 """
 
 import torch

@@ -1,19 +1,23 @@
 """BCM: each unit is driven towards inputs to which it responds more than its own threshold, and away from the others.
 
-    u = W v,   y_k = u_k − ι · mean of u_j over j ≠ k,   θ_k ← θ_k + ρ (mean y_k² − θ_k),   φ_k = y_k (y_k − θ_k)
-    ΔW_k = η · mean over the batch of (φ_k − ι · mean of φ_j over j ≠ k) v
+    u = W v,   y_k = u_k − ι · mean of u_j over j ≠ k,   θ_k ← θ_k + ρ (mean y_k² − θ_k)
+    φ_k = y_k (y_k − θ_k)/θ_k,   ΔW_k = η · mean over the batch of (φ_k − ι · mean of φ_j over j ≠ k) v / P
 
-With θ = E y² that is gradient descent of Σ_k (E y_k²)²/4 − E y_k³/3 in the weights. Of K linearly independent inputs,
-equally likely, a unit comes to respond to one alone, with y = θ = K there and 0 elsewhere: the stable points. A unit
-whose responses are all negative may creep up to 0 and stay silent, since 0 repels positive responses only; so weights
-start positive, for inputs that are.
+with P the mean squared length of the inputs so far, so that η has no unit. Of K linearly independent inputs, equally
+likely, a unit comes to respond to one alone, with y = θ = K there and 0 elsewhere: the stable points, whatever the
+scale of the inputs.
+
+With `modification="plain"` φ = y (y − θ), and with θ = E y² and without P the rule is gradient descent of
+Σ_k (E y_k²)²/4 − E y_k³/3 in the weights. Near 0 it stands almost still: a unit whose responses are all negative may
+creep up to 0 and stay silent. Divided by θ, φ does not vanish with y, and such a unit comes back.
 
 Source: Bienenstock, Cooper & Munro 1982, Journal of Neuroscience 2, 32, doi:10.1523/JNEUROSCI.02-01-00032.1982, in the
-form of Intrator & Cooper 1992, Neural Networks 5, 3, doi:10.1016/S0893-6080(05)80003-6.
+form of Intrator & Cooper 1992, Neural Networks 5, 3, doi:10.1016/S0893-6080(05)80003-6; division by θ: Law & Cooper
+1994, PNAS 91, 7797, doi:10.1073/pnas.91.16.7797.
 Differs from the source: units are linear, where Intrator & Cooper pass y through a sigmoid. Inhibition takes off a
 share of the others' mean, not of their sum, so that it means the same for any number of units; that its gradient is
-theirs is unverified against the text. θ is a running mean over batches, and the plain mean over those seen as long as
-they are fewer than 1/ρ.
+theirs is unverified against the text. θ is a running mean over batches, and the plain mean over the inputs seen as long
+as a batch has more than ρ of them. P is ours.
 """
 
 from collections.abc import Sequence
@@ -25,8 +29,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._hebbian import Distribution, Step, first_weights, need_above_0, stepped
-from eigenfall.rules._moments import need_finite, scheduled
+from eigenfall.rules._hebbian import TINY, Distribution, first_weights, need_above_0, scale_of
+from eigenfall.rules._moments import averaged, mean_square, need_finite, scheduled
 from eigenfall.rules._shared import linear, need_batch, need_one_seed, need_sizes
 from eigenfall.types import Progress
 
@@ -38,11 +42,13 @@ class State:
     Attributes:
         weights: W, a row for each unit.
         thresholds: θ of each unit, the running mean of its y².
-        seen: how many batches that is of.
+        power: P, mean squared length of the inputs so far.
+        seen: how many inputs that is.
     """
 
     weights: Float[Tensor, "seeds units inputs"]
     thresholds: Float[Tensor, "seeds units"]
+    power: Float[Tensor, " seeds"]
     seen: int = 0
 
 
@@ -55,17 +61,20 @@ class BCM:
         schedule: linear: the rate falls from its first value in epoch 1 towards 0; constant.
         threshold_rate: ρ, the share of a batch in the running mean of y²; at 1 the threshold is the batch's own.
         inhibition: ι, the share of the other units' mean current that is taken off a unit's; 0 leaves units alone.
-        step: what η multiplies. mean: the mean change over the batch; largest: that with its largest entry scaled to 1.
+        modification: over_threshold: φ = y (y − θ)/θ; plain: φ = y (y − θ).
+        step: what η multiplies. power: the mean change over the batch, divided by P; mean: without P; largest: the
+            summed change, scaled until its largest entry is 1.
         start_weights: normal; uniform: from 0 up.
         start_norm: root mean square length of a unit's first weights.
     """
 
     cite: ClassVar[str] = "intrator1992"
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
     schedule: Literal["linear", "constant"] = "linear"
     threshold_rate: float = 0.1
     inhibition: float = 0.0
-    step: Step = "mean"
+    modification: Literal["over_threshold", "plain"] = "over_threshold"
+    step: Literal["power", "mean", "largest"] = "power"
     start_weights: Distribution = "uniform"
     start_norm: float = 1.0
 
@@ -97,7 +106,7 @@ class BCM:
         """
         need_sizes(inputs, units)
         weights = first_weights(inputs, units, self.start_weights, self.start_norm, generators)
-        return State(weights, torch.zeros(len(weights), units))
+        return State(weights, torch.zeros(len(weights), units), torch.zeros(len(weights)))
 
     def __call__(
         self,
@@ -118,14 +127,21 @@ class BCM:
             ValueError: if the batch is empty or does not fit, or if the layer has blown up.
         """
         need_batch(batch, state.weights)
+        rows = batch.shape[1]
         responses = self._inhibited(batch @ state.weights.mT, dim=2)
-        seen = state.seen + 1
-        thresholds = state.thresholds.lerp_(responses.square().mean(1), max(self.threshold_rate, 1 / seen))
+        share = max(self.threshold_rate, rows / (state.seen + rows))
+        thresholds = state.thresholds.lerp_(responses.square().mean(1), share)
         need_finite(thresholds, batch, progress, f"Use a learning_rate below {self.learning_rate:g}, or step=largest.")
-        drives = self._inhibited(responses * (responses - thresholds[:, None]), dim=2)
-        change = stepped(drives.mT @ batch, batch.shape[1], self.step)
-        state.weights.add_(change, alpha=scheduled(self.learning_rate, self.schedule, progress))
-        return replace(state, seen=seen)
+        power = averaged(state.power, mean_square(batch), state.seen, rows)
+        drives = responses * (responses - thresholds[:, None])
+        if self.modification == "over_threshold":
+            drives = drives / thresholds.clamp_min(TINY)[:, None]
+        change = self._inhibited(drives, dim=2).mT @ batch
+        scale = scale_of(change, rows, self.step) * scheduled(self.learning_rate, self.schedule, progress)
+        if self.step == "power":
+            scale = scale / power.clamp_min(TINY)[:, None, None]
+        state.weights.addcmul_(change, scale)
+        return replace(state, power=power, seen=state.seen + rows)
 
     def layer(self, state: State) -> nn.Module:
         """The layer as it is measured: the responses y, currents after inhibition, which are linear in the inputs.

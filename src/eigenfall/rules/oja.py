@@ -5,7 +5,7 @@
 P is the mean squared length of the inputs so far. A unit ends as ±v₁, of length 1, where v₁ is the first eigenvector of
 the inputs' second moment. Units do not see one another, so several units all find v₁, and differ in sign at most.
 
-Source: Oja 1982, Journal of Mathematical Biology 15, doi:10.1007/BF00275687, equation 3 to first order in η.
+Source: Oja 1982, Journal of Mathematical Biology 15, doi:10.1007/BF00275687, to first order in η.
 Differs from the source: a batch's mean in place of one input at a time, which a batch of one gives back. The rate has
 no unit, since η λ₁ < 1 is needed and λ₁ ≤ P; `scale=none` takes it as it is. Inputs are taken as they are, so that the
 second moment is not a covariance unless they have mean 0, or `centre` is on.

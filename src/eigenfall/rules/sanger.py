@@ -4,8 +4,9 @@
 
 LT keeps the lower triangle, diagonal included: a unit learns by Oja's rule from what the units before it leave over. P
 is the mean squared length of the inputs so far. Rows end as ±v₁, ±v₂, …, the eigenvectors of the inputs' second moment,
-largest eigenvalue first. How fast the n-th comes depends on its gap: a step brings it closer by about η (λₙ − λₙ₊₁), so
-that late components, whose eigenvalues lie close together, need very many steps.
+largest eigenvalue first. A step brings the n-th closer by about η (λₙ − λₙ₊₁), so that late components, which are small
+and lie close together, need very many steps. In images as they are the mean takes most of P, and `centre=running` makes
+the others faster.
 
 Source: Sanger 1989, Neural Networks 2, doi:10.1016/0893-6080(89)90044-0.
 Differs from the source: a batch's mean in place of one input at a time, which a batch of one gives back. The rate has
@@ -67,7 +68,7 @@ class Sanger:
     """
 
     cite: ClassVar[str] = "sanger1989"
-    learning_rate: float = 0.1
+    learning_rate: float = 0.5
     schedule: Literal["linear", "constant"] = "linear"
     scale: Literal["power", "none"] = "power"
     centre: Literal["none", "running"] = "none"

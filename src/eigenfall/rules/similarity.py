@@ -3,15 +3,15 @@
     minimise Σ (xₛᵀ xₜ − yₛᵀ yₜ)² over the outputs of all inputs;   online:   y = (M + threshold)⁻¹ W x
     W ← W + 2 η (⟨y xᵀ⟩ − W),   M ← M + (η/τ) (⟨y yᵀ⟩ − M),   ⟨ ⟩ the mean over the batch
 
-M stands for the lateral inhibition with which units settle; the layer is the linear map F = (M + threshold)⁻¹ W. Without
-a threshold its rows end orthonormal, and span the leading components of the inputs' second moment C, mixed by any
-rotation; M is then F C Fᵀ. With more units than inputs have components, F's columns end orthonormal instead: units share
-the components, and all similarities are kept. A threshold lowers the outputs' second moment from λ to λ − threshold, and
-switches components with less off.
+M stands for the lateral inhibition with which units settle; the layer is the linear map F = (M + threshold)⁻¹ W.
+Without a threshold its rows end orthonormal, and span the leading components of the inputs' second moment C, mixed by
+any rotation; M is then F C Fᵀ. With more units than inputs have components, F's columns end orthonormal instead:
+units share the components, and all similarities are kept. A threshold takes as much off every eigenvalue of the
+outputs' second moment, and switches components off that have less.
 
-Where M is slower than W, τ > ½, this is not what all layers come to: with q = λ₁/λ_k + λ_k/λ₁ of the first and the last
-component that k units learn, the pair of them is stable only if τ < q / (2 q − 4). Hence τ is at most ½, at which it
-always is. Below ½ the same pair asks for η < 2 / (q (1/τ − 2)) or so, which a wide spectrum makes small.
+At τ > ½, M slower than W, this need not be stable: of the first and the last component that k units learn, with
+q = λ₁/λ_k + λ_k/λ₁, the pair is so only if τ < q / (2 q − 4). Hence τ is at most ½, where every pair is. Below ½ the
+same pair asks for η of about 2 / (q (1/τ − 2)) at most, which a wide spectrum makes small.
 
 Source: Pehlevan, Sengupta & Chklovskii 2018, Neural Computation 30, doi:10.1162/neco_a_01018, the online algorithm of
 the min-max objective; Pehlevan, Hu & Chklovskii 2015, Neural Computation 27, doi:10.1162/NECO_a_00745, for the network;

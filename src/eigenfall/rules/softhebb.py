@@ -33,7 +33,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._hebbian import Distribution, Step, first_weights, need_above_0, stepped
+from eigenfall.rules._hebbian import Distribution, first_weights, need_above_0, scale_of
 from eigenfall.rules._moments import need_finite, scheduled
 from eigenfall.rules._shared import linear, need_batch, need_one_seed, need_sizes
 from eigenfall.types import Progress
@@ -72,7 +72,7 @@ class SoftHebb:
     learning_rate: float = 0.05
     schedule: Literal["linear", "constant"] = "linear"
     norm_power: float = 0.0
-    step: Step = "largest"
+    step: Literal["largest", "mean"] = "largest"
     start_weights: Distribution = "uniform"
     start_norm: float = 5.0
     scaling: Literal["any", "pixel"] = "any"
@@ -125,10 +125,10 @@ class SoftHebb:
         pull = (shares * currents).sum(1)
         need_finite(pull, batch, progress, f"Use a learning_rate below {self.learning_rate:g}, or step=largest.")
         change = (shares.mT @ batch).addcmul_(pull[..., None], weights, value=-1)
-        change = stepped(change, batch.shape[1], self.step)
+        scale = scale_of(change, batch.shape[1], self.step) * scheduled(self.learning_rate, self.schedule, progress)
         if self.norm_power > 0:
-            change.mul_((weights.norm(dim=2, keepdim=True) - 1).abs().pow(self.norm_power))
-        weights.add_(change, alpha=scheduled(self.learning_rate, self.schedule, progress))
+            scale = scale * (weights.norm(dim=2, keepdim=True) - 1).abs().pow(self.norm_power)
+        weights.addcmul_(change, scale)
         return state
 
     def posteriors(self, currents: Float[Tensor, "... units"]) -> Float[Tensor, "... units"]:
