@@ -65,7 +65,7 @@ def check_indifference(part, units=4):
 
 def renamed(state, order):
     """The state with its units in another order."""
-    found = {name: value[:, order] for name, value in tensors(state).items()}
+    found = {name: value[:, order] for name, value in tensors(state).items() if value.ndim > 1}
     return replace(state, **{name: value[..., order] if name == "lateral" else value for name, value in found.items()})
 
 

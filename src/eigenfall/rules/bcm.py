@@ -5,11 +5,13 @@
 
 with P the mean squared length of the inputs so far, so that η has no unit. Of K linearly independent inputs, equally
 likely, a unit comes to respond to one alone, with y = θ = K there and 0 elsewhere: the stable points, whatever the
-scale of the inputs.
+scale of the inputs. They are stable if thresholds are faster than weights, ρ > η ‖v‖²/(P K): slower ones oscillate.
 
 With `modification="plain"` φ = y (y − θ), and with θ = E y² and without P the rule is gradient descent of
-Σ_k (E y_k²)²/4 − E y_k³/3 in the weights. Near 0 it stands almost still: a unit whose responses are all negative may
-creep up to 0 and stay silent. Divided by θ, φ does not vanish with y, and such a unit comes back.
+Σ_k (E y_k²)²/4 − E y_k³/3 in the weights.
+
+A unit whose responses are all negative creeps up to 0 and may stay silent: there y² is the smaller of φ's terms. It
+comes back if φ is divided by a θ that falls as fast as y². Weights start positive, for inputs that are, to avoid it.
 
 Source: Bienenstock, Cooper & Munro 1982, Journal of Neuroscience 2, 32, doi:10.1523/JNEUROSCI.02-01-00032.1982, in the
 form of Intrator & Cooper 1992, Neural Networks 5, 3, doi:10.1016/S0893-6080(05)80003-6; division by θ: Law & Cooper
