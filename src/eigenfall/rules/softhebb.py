@@ -7,9 +7,9 @@ W · (v − u W) = u (1 − ‖W‖²), of length 1 wherever the mean of y u is 
 the one of the largest current learn with the opposite sign. With a `norm_power` q a unit's rate is η |‖W‖ − 1|^q: it
 stops where its length is 1.
 
-Units part only below the temperature T* = λ/‖m‖ (`critical_temperature`), with m the mean input and λ the largest
-variance of the inputs across m: near W = m/‖m‖, where all units agree, the equation above makes a small difference δ
-between them, along the direction of that variance, grow at the rate (λ/T − ‖m‖) η/K, K units.
+Units that nearly agree part only below the temperature T* = λ/‖m‖ (`critical_temperature`), with m the mean input and
+λ the largest variance of the inputs across m: about W = m/‖m‖, where all K units agree, the equation above makes a small
+difference between them, along the direction of that variance, grow at the rate (λ/T − ‖m‖) η/K.
 
 Source: Moraitis et al. 2022, Neuromorphic Computing and Engineering 2, 044017, doi:10.1088/2634-4386/aca710; Journé,
 Garcia Rodriguez, Guo & Moraitis 2023, ICLR, arXiv:2209.11883, for the losers' sign and the rate by the norm.
@@ -51,8 +51,8 @@ class SoftHebb:
     """Soft winner-take-all.
 
     Attributes:
-        temperature: T of the softmax, in the unit of a current; towards 0 one unit takes all, above
-            `critical_temperature(inputs)` units do not part.
+        temperature: T of the softmax, in the unit of a current. Towards 0 one unit takes all; above
+            `critical_temperature(inputs)` all units may end at the mean input.
         losers: sign with which all units but the winner learn. hebbian: the winner's; anti_hebbian: the other one.
         learning_rate: η at first.
         schedule: linear: the rate falls from its first value in epoch 1 towards 0; constant.
@@ -67,7 +67,7 @@ class SoftHebb:
     """
 
     cite: ClassVar[str] = "moraitis2022"
-    temperature: float = 0.1
+    temperature: float = 0.02
     losers: Literal["hebbian", "anti_hebbian"] = "hebbian"
     learning_rate: float = 0.05
     schedule: Literal["linear", "constant"] = "linear"
@@ -154,10 +154,11 @@ class SoftHebb:
 
 
 def critical_temperature(inputs: Float[Tensor, "rows inputs"]) -> float:
-    """T* = λ/‖m‖, above which all units come to the mean input m; λ is the largest variance of the inputs across m.
+    """T* = λ/‖m‖, above which units that agree on the mean input m do not part; λ is the largest variance of the inputs across m.
 
-    In the unit of a current of weights of length 1, that of the inputs; infinite for inputs of mean 0. An input that is
-    twice as long has twice the critical temperature.
+    In the unit of the inputs, that of a current of weights of length 1: inputs twice as long have one twice as high. It
+    is infinite for inputs of mean 0. Of 1 500 images of MNIST in [0, 1] it is 0.78, of those with L3 norm 1 0.19; of
+    CIFAR-10 0.93 and 0.11.
     """
     inputs = inputs.double()
     mean = inputs.mean(0)
