@@ -8,8 +8,8 @@ the one of the largest current learn with the opposite sign. With a `norm_power`
 stops where its length is 1.
 
 Units that nearly agree part only below the temperature T* = λ/‖m‖ (`critical_temperature`), with m the mean input and
-λ the largest variance of the inputs across m: about W = m/‖m‖, where all K units agree, the equation above makes a small
-difference between them, along the direction of that variance, grow at the rate (λ/T − ‖m‖) η/K.
+λ the largest variance of the inputs across m: about W = m/‖m‖, where all K units agree, the equation above makes a
+small difference between them, along the direction of that variance, grow at the rate (λ/T − ‖m‖) η/K.
 
 Source: Moraitis et al. 2022, Neuromorphic Computing and Engineering 2, 044017, doi:10.1088/2634-4386/aca710; Journé,
 Garcia Rodriguez, Guo & Moraitis 2023, ICLR, arXiv:2209.11883, for the losers' sign and the rate by the norm.
@@ -154,7 +154,7 @@ class SoftHebb:
 
 
 def critical_temperature(inputs: Float[Tensor, "rows inputs"]) -> float:
-    """T* = λ/‖m‖, above which units that agree on the mean input m do not part; λ is the largest variance of the inputs across m.
+    """T* = λ/‖m‖, above which units that agree on the mean input m do not part; λ is the largest variance across m.
 
     In the unit of the inputs, that of a current of weights of length 1: inputs twice as long have one twice as high. It
     is infinite for inputs of mean 0. Of 1 500 images of MNIST in [0, 1] it is 0.78, of those with L3 norm 1 0.19; of
