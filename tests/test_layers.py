@@ -12,7 +12,19 @@ PACKAGE = Path(__file__).parents[1] / "src" / "eigenfall"
 LEVELS: tuple[tuple[str, ...], ...] = (
     # 0: values and shared maths
     ("check",),
-    ("grammar", "atomic", "bins", "formats", "laws", "linalg", "silverstein", "sources", "statistics", "streams"),
+    (
+        "grammar",
+        "atomic",
+        "bins",
+        "formats",
+        "laws",
+        "linalg",
+        "scaling",
+        "silverstein",
+        "sources",
+        "statistics",
+        "streams",
+    ),
     ("axes", "digests", "extras", "labels", "npyfiles", "signatures", "spontaneous", "suite2pfolder", "survival"),
     ("clients", "events", "gaps", "hdf5files", "mat5files"),
     ("mat73files", "nwbtables", "pieces"),
@@ -20,6 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("downloads", "excess", "types"),
     ("distances",),
     ("bases", "datafiles", "layers", "objectives", "packing", "references", "repeats", "rows", "splits", "stages"),
+    ("convergence", "pruning"),
     ("blocks", "contrasts", "distributions", "eigenmoments", "grams", "jackknife", "momentfits", "ridge", "shrinking"),
     ("corruptionerror", "operatornorms", "planes", "sensitivity", "smoothnessrows", "snapshots", "subsets", "windows"),
     ("globalbounds",),

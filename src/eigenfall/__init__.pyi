@@ -5,6 +5,7 @@ from eigenfall.figures import plot as plot
 from eigenfall.measurement import measure as measure
 from eigenfall.records import load as load
 from eigenfall.types import ByDistance as ByDistance
+from eigenfall.types import Convergence as Convergence
 from eigenfall.types import CorruptionCurve as CorruptionCurve
 from eigenfall.types import Diagnostics as Diagnostics
 from eigenfall.types import Dimension as Dimension
@@ -22,12 +23,14 @@ from eigenfall.types import LipschitzBound as LipschitzBound
 from eigenfall.types import LocalSlopes as LocalSlopes
 from eigenfall.types import LpBall as LpBall
 from eigenfall.types import Measurement as Measurement
+from eigenfall.types import Mixture as Mixture
 from eigenfall.types import Moments as Moments
 from eigenfall.types import OperatorNorm as OperatorNorm
 from eigenfall.types import Penalty as Penalty
 from eigenfall.types import Plane as Plane
 from eigenfall.types import Progress as Progress
 from eigenfall.types import Proposal as Proposal
+from eigenfall.types import Pruned as Pruned
 from eigenfall.types import Record as Record
 from eigenfall.types import Reference as Reference
 from eigenfall.types import Reliability as Reliability

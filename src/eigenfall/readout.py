@@ -8,7 +8,7 @@ nothing is held, and the responses are computed anew in each batch.
 """
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,7 +62,7 @@ def fit_head(
     seed: int = 0,
     start: Mapping[str, Any] | None = None,
     budget: int = BUDGET,
-) -> Iterator[Step]:
+) -> Generator[Step, None, nn.Sequential]:
     """Train a head on a fixed layer, on the device where that lies.
 
     Args:
@@ -79,6 +79,9 @@ def fit_head(
 
     Yields:
         A `Step` after each update; its model is the head alone: `joined(layer, step.model)` is the whole.
+
+    Returns:
+        The head as a module; also where a snapshot of a run that was finished leaves nothing to do.
 
     Raises:
         ValueError: if the layer would be trained, or batches be attacked, which only the joined model can be, or the
@@ -98,6 +101,7 @@ def fit_head(
         got="adversarial training, whose attack moves inputs and not responses",
         remedy="Train joined(layer, head) by eigenfall.training.train.",
     )
+    head = scaled(layer, head, train.inputs)
     first = _responses(layer, train.inputs[:1])
     made = head(first.shape[1], classes, torch.Generator().manual_seed(seed)).to(first)
     held = (len(train) + len(validation)) * first.shape[1] * first.element_size()
@@ -119,6 +123,7 @@ def fit_head(
     )
     for step in trained(model, train, validation, {}, settings, seed=seed, task=Task(objective=head), start=start):
         yield replace(step, model=made)
+    return made
 
 
 def fit_ridge(
@@ -163,6 +168,13 @@ def fit_ridge(
         lambda: chunks(train), classes, strengths, (lambda: chunks(validation)) if len(validation) else None
     )
     return nn.Sequential(OrderedDict(hidden1=hidden, readout=found.readout().to(device_of(layer)))), found
+
+
+def scaled(layer: nn.Module, head: Any, inputs: Float[Tensor, "inputs ..."]) -> Any:
+    """A head with its scale: its own, or, if that is none, the one that makes responses of these inputs of size 1."""
+    if getattr(head, "scale", 1.0) is not None:
+        return head
+    return replace(head, scale=unit_scale(layer, head.power, inputs))
 
 
 def unit_scale(layer: nn.Module, power: float, inputs: Float[Tensor, "inputs ..."]) -> float:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eigenfall.check import need
 from eigenfall.formats import gunzipped, idx
+from eigenfall.scaling import Scaling, divided
 from eigenfall.types import Bounds, Examples, Split
 
 
@@ -93,7 +94,27 @@ def assembled(
     bounds: Bounds | None = (0.0, 1.0),
     unit: str = "pixel",
     scale: Float[Tensor, " inputs"] | None = None,
+    scaling: Scaling = "pixel",
 ) -> Examples:
-    """Train, validation and test as examples that carry their digest."""
+    """Train, validation and test as examples that carry their digest.
+
+    Args:
+        name: of the data set.
+        splits: train, validation and test, images in [0, 1] if they are scaled.
+        classes: how many there are.
+        bounds: of an input.
+        unit: of an input.
+        scale: pixels per unit for each test input.
+        scaling: "l3": every image is divided by its own L3 norm, which is its scale; bounds stay what they were
+            (`docs/decisions/0024-l3-units.md`).
+
+    Raises:
+        ValueError: if an image to be divided is black.
+    """
+    if scaling == "l3":
+        (first, _), (second, _), (third, norms) = (divided(split.inputs, name) for split in splits)
+        unit, scale = "L3", norms.float()
+        train, validation, test = splits
+        splits = (Split(first, train.targets), Split(second, validation.targets), Split(third, test.targets))
     train, validation, test = splits
     return Examples(name, train, validation, test, classes, bounds, unit, scale, digest(splits))

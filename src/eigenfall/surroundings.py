@@ -32,6 +32,7 @@ from eigenfall.landscapes import has_room, landscape, summary
 from eigenfall.planes import random_planes
 from eigenfall.plans import Plan
 from eigenfall.robustness import corrupting, of_corruptions
+from eigenfall.scaling import need_scaling
 from eigenfall.smoothness.distance import signed_distances
 from eigenfall.smoothnessrows import of_landscapes
 from eigenfall.stages import Working, seeded
@@ -79,6 +80,7 @@ def corruptions_for(plan: Plan, inputs: Float[Tensor, "inputs ..."]) -> tuple[Ma
         got=f"inputs of shape {tuple(inputs.shape[1:])} from {float(inputs.min()):.4g} to {float(inputs.max()):.4g}",
         remedy="Leave corruptions out, or put the normalisation inside the model and give images in [0, 1].",
     )
+    need_scaling(inputs, "pixel")
     for part in found:
         name = parts.name_of(part)
         try:

@@ -1,5 +1,6 @@
 """Every data set: four axes, float32 inside the bounds, int64 targets, splits apart, a digest that repeats."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from eigenfall import datafiles, parts
+from eigenfall.scaling import need_scaling
 
 
 @pytest.fixture(params=parts.names("datasets"), scope="module")
@@ -53,3 +55,21 @@ def test_reading_twice_gives_the_same(dataset, examples):
     again = dataset()
     assert again.digest == examples.digest
     assert torch.equal(again.train.inputs, examples.train.inputs)
+
+
+def test_in_l3_units_every_image_has_norm_one(dataset, examples):
+    fewer = {"train": 2000} if hasattr(dataset, "train") else {}
+    scaled = dataclasses.replace(dataset, scaling="l3", **fewer)()
+    need_scaling(scaled.train.inputs, "l3")
+    need_scaling(scaled.test.inputs, "l3")
+    assert (scaled.unit, scaled.bounds, scaled.classes) == ("L3", examples.bounds, examples.classes)
+    assert scaled.digest != examples.digest
+    back = scaled.test.inputs * scaled.scale.reshape(-1, 1, 1, 1)
+    assert torch.allclose(back, examples.test.inputs, rtol=1e-6)
+    assert torch.equal(scaled.train.targets, examples.train.targets[: len(scaled.train)])
+
+
+def test_a_scaling_that_there_is_not(dataset):
+    name = parts.name_of(dataset)
+    with pytest.raises(ValueError, match=r"^Expected a known value of scaling, got 'l4'\. There are: l3, pixel\.$"):
+        parts.read("datasets", f"{name}:scaling=l4")

@@ -15,12 +15,18 @@ import pytest
 import torch
 
 from eigenfall import datafiles, downloads, parts, splits
+from eigenfall.attacks.fgsm import FGSM
 from eigenfall.datasets.cifar10 import CIFAR10
 from eigenfall.datasets.digits import Digits
 from eigenfall.datasets.file import File
 from eigenfall.datasets.mnist import MNIST
+from eigenfall.distances import survivals
 from eigenfall.formats import gunzipped, idx, unpickled
+from eigenfall.plans import Plan
+from eigenfall.robustness import robustness
 from eigenfall.sources import SOURCES, Source
+from eigenfall.surroundings import need_surroundings
+from eigenfall.types import LpBall, Split
 
 DAMAGED = "The file is damaged; get it again from its makers."
 
@@ -537,3 +543,103 @@ def test_files_that_are_no_npz_are_refused(saved, tmp_path):
 
 def test_presets_of_cifar10_keep_every_image():
     assert parts.read("datasets", "cifar10@nassar2020") == CIFAR10(None, 0, None, None)
+    assert parts.read("datasets", "cifar10@holzhausen2024") == CIFAR10(None, 0, None, None, "l3")
+    assert parts.read("datasets", "mnist@holzhausen2024") == MNIST(None, 0, None, None, "l3")
+
+
+# -------------------------------------------------------------------------------------- L3
+
+
+def test_l3_divides_each_image_by_its_own_norm():
+    pixels, scaled = Digits()(), Digits(scaling="l3")()
+    assert (scaled.unit, scaled.bounds, scaled.name) == ("L3", (0.0, 1.0), "digits")
+    assert (pixels.unit, pixels.scale) == ("pixel", None)
+    for before, after in (
+        (pixels.train, scaled.train),
+        (pixels.validation, scaled.validation),
+        (pixels.test, scaled.test),
+    ):
+        assert torch.equal(after.targets, before.targets)
+        for place in (0, 1, 7):
+            norm = sum(value**3 for value in before.inputs[place].flatten().double().tolist()) ** (1 / 3)
+            assert torch.allclose(after.inputs[place].double(), before.inputs[place].double() / norm, rtol=1e-6)
+    assert scaled.digest != pixels.digest
+
+
+def test_scale_leads_back_to_pixels():
+    """One native unit is ‖x‖₃ pixels: distances in both units are one."""
+    pixels, scaled = Digits()(), Digits(scaling="l3")()
+    assert scaled.scale.shape == (500,)
+    assert torch.allclose(scaled.test.inputs * scaled.scale.reshape(-1, 1, 1, 1), pixels.test.inputs, rtol=1e-6)
+
+
+def test_one_average_l3_unit_of_cifar10_in_pixels(official):
+    examples = parts.read("datasets", "cifar10:train=100,validation=0,scaling=l3")()
+    assert float(examples.scale.mean()) == pytest.approx(8.17, abs=0.01)  # the specification says about 8.3
+    assert float(examples.scale.min()) > 1  # so that (0, 1) holds each image's own box (decision 0024)
+    lengths = examples.test.inputs.flatten(1).norm(dim=1)
+    assert float(lengths.max()) <= 3072 ** (1 / 6) * (1 + 1e-6)
+    assert float(lengths.median()) == pytest.approx(3.5, abs=0.1)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_bytes_first_or_fractions_first(official, name):
+    """As the source does it, on bytes."""
+    settings = "train=50,validation=0,order_seed=none"
+    scaled = parts.read("datasets", f"{name}:{settings},scaling=l3")()
+    levels = parts.read("datasets", f"{name}:{settings}")().test.inputs[:200] * 255
+    norms = levels.double().pow(3).sum((1, 2, 3), keepdim=True) ** (1 / 3)
+    assert torch.allclose(scaled.test.inputs[:200].double(), levels.double() / norms, rtol=1e-5)
+
+
+def test_the_user_s_own_images_in_l3_units(saved):
+    path = saved(inputs=IMAGES, targets=LABELS)
+    pixels, scaled = File(path)(), File(path, scaling="l3")()
+    assert scaled.unit == "L3"
+    assert torch.allclose(scaled.test.inputs * scaled.scale.reshape(-1, 1, 1, 1), pixels.test.inputs, rtol=1e-6)
+    black = IMAGES.copy()
+    black[[4, 9]] = 0
+    words = refusal(File(saved(inputs=black, targets=LABELS), scaling="l3", validation=0.0, test=1.0))
+    assert words == (
+        "Expected inputs of own that are not zero everywhere, to divide by their L3 norm, got 2 of 50 that are. "
+        "Leave those out, or use scaling=pixel."
+    )
+    other = File(saved(inputs=IMAGES.astype(np.float32), targets=LABELS), bounds=(0.0, 255.0), scaling="l3")
+    assert refusal(other) == (
+        "Expected bounds=0/1 for scaling=l3, got bounds=0/255. Save images in [0, 1], or leave scaling out."
+    )
+    assert "got bounds=none." in refusal(replace(other, bounds=None))
+
+
+def test_corruptions_refuse_images_in_l3_units():
+    """Their severities are those of [0, 1] pixels, and L3 images lie in [0, 1], too."""
+    plan = Plan(corruptions=(parts.read("corruptions", "fog"),))
+    need_surroundings(plan, Digits()().test.inputs)
+    assert refusal(need_surroundings, plan, Digits(scaling="l3")().test.inputs) == (
+        "Expected images in [0, 1] pixels, got images of L3 norm 1. "
+        "Use a data set's scaling=pixel, for instance --data cifar10:scaling=pixel."
+    )
+
+
+def test_distances_are_told_in_l3_units_and_in_pixels():
+    """A linear classifier's distance is known in closed form, in L3 units; in pixels it is ‖x‖₃ times that."""
+    examples = Digits(scaling="l3")()
+    some = slice(0, 12)
+    held = Split(examples.test.inputs[some], torch.zeros(12, dtype=torch.int64))
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    with torch.no_grad():
+        model[1].weight.zero_()
+        model[1].weight[0] = 1.0
+        model[1].bias.copy_(torch.tensor([-2.0, 0.0]))
+    margins = held.inputs.flatten(1).double().sum(1) - 2
+    assert (margins > 0).all()
+    epsilons = tuple(torch.linspace(0.001, 0.2, 200).tolist())
+    threat = LpBall("Linf", None, examples.unit)
+    curve = robustness(model, {"fgsm": FGSM()}, held, threat, epsilons, torch.Generator().manual_seed(0))
+    curve = replace(curve, scale=examples.scale[some])
+    native = curve.distances
+    assert torch.allclose(native, margins / 64, atol=0.0011)
+    found = survivals(curve)
+    assert set(found) == {("Linf", "L3"), ("Linf", "pixel")}
+    expected = native * examples.scale[some].double()
+    assert found["Linf", "pixel"].quantile(0.5)[0] == pytest.approx(float(expected.sort().values[5]), rel=0.05)

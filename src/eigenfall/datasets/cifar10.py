@@ -5,7 +5,8 @@
 Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, technical report, University of Toronto;
 the python version, whose files are pickles: they are read by an unpickler that knows arrays of bytes and nothing else.
 Differs from the source: the last 5 000 of a seeded order are held out for validation. The preset `nassar2020` keeps all
-in the files' order.
+in the files' order, and `holzhausen2024` divides each of them by its L3 norm (Holzhausen et al. 2024, arXiv:2405.00679;
+its code has channels last, which matters to no layer that takes images flat and learns from their currents).
 """
 
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 from eigenfall.check import need
 from eigenfall.datafiles import contents
 from eigenfall.formats import unpickled
+from eigenfall.scaling import Scaling
 from eigenfall.splits import assembled, image_split, legacy_order, selected
 from eigenfall.types import Examples
 
@@ -32,6 +34,7 @@ class CIFAR10:
         validation: how many images, the next of that order, are held out for choosing.
         order_seed: seed of NumPy's legacy permutation that orders the training set; none: the files' order.
         test_order_seed: the same for the test set.
+        scaling: "pixel", values in [0, 1], or "l3", each image divided by its own L3 norm.
     """
 
     cite: ClassVar[str] = "krizhevsky2009"
@@ -39,12 +42,14 @@ class CIFAR10:
     validation: int = 5000
     order_seed: int | None = 0
     test_order_seed: int | None = None
+    scaling: Scaling = "pixel"
 
     def __call__(self) -> Examples:
         """Read the six batches, plain or .xz, from EIGENFALL_DATA/cifar-10 or the cache, or download the archive.
 
         Returns:
-            Inputs `(inputs, 3, 32, 32)` in [0, 1], channels red, green, blue.
+            Inputs `(inputs, 3, 32, 32)` in [0, 1], channels red, green, blue; of scaling l3, of L3 norm 1,
+            `scale` the norm in pixels of each test image.
 
         Raises:
             ValueError: if a file is corrupt or cannot be had, or the splits do not fit in 50 000 images.
@@ -58,7 +63,12 @@ class CIFAR10:
             images[:-1].reshape(-1, 3, 32, 32), targets[:-1].ravel(), self.train, self.validation, self.order_seed
         )
         order = legacy_order(self.test_order_seed, _ROWS)
-        return assembled("cifar10", (train, validation, image_split(images[-1][order], targets[-1][order])), classes=10)
+        return assembled(
+            "cifar10",
+            (train, validation, image_split(images[-1][order], targets[-1][order])),
+            classes=10,
+            scaling=self.scaling,
+        )
 
 
 def _batch(held: Any, name: str) -> tuple[np.ndarray, list[int]]:
@@ -78,4 +88,7 @@ def _batch(held: Any, name: str) -> tuple[np.ndarray, list[int]]:
     return data.reshape(_ROWS, 3, 32, 32), labels
 
 
-PRESETS = {"nassar2020": CIFAR10(train=None, validation=0, order_seed=None, test_order_seed=None)}
+PRESETS = {
+    "nassar2020": CIFAR10(train=None, validation=0, order_seed=None, test_order_seed=None),
+    "holzhausen2024": CIFAR10(train=None, validation=0, order_seed=None, test_order_seed=None, scaling="l3"),
+}

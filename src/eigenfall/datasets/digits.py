@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from eigenfall.check import need
+from eigenfall.scaling import Scaling
 from eigenfall.splits import assembled, legacy_order
 from eigenfall.types import Examples, Split
 
@@ -27,16 +28,19 @@ class Digits:
 
     Attributes:
         validation: how many images, the last of the 1 297 that are not for testing, are held out for choosing.
+        scaling: "pixel", values in [0, 1], or "l3", each image divided by its own L3 norm.
     """
 
     cite: ClassVar[str] = "alpaydin1998"
     validation: int = 200
+    scaling: Scaling = "pixel"
 
     def __call__(self) -> Examples:
         """Read the images.
 
         Returns:
-            Inputs `(inputs, 1, 8, 8)` in [0, 1]; test is the same 500 images for every setting.
+            Inputs `(inputs, 1, 8, 8)` in [0, 1]; test is the same 500 images for every setting. Of scaling l3, of L3
+            norm 1, `scale` the norm in pixels of each test image.
 
         Raises:
             ValueError: if validation leaves nothing to train on.
@@ -63,7 +67,7 @@ class Digits:
         train, validation, test = (
             Split(images[rows], targets[rows]) for rows in (order[:first], order[first:_POOL], order[_POOL:])
         )
-        return assembled("digits", (train, validation, test), classes=10)
+        return assembled("digits", (train, validation, test), classes=10, scaling=self.scaling)
 
 
 PRESETS = {"nassar2020": Digits(validation=0)}

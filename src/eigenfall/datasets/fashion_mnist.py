@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from eigenfall.datafiles import contents
+from eigenfall.scaling import Scaling
 from eigenfall.splits import assembled, idx_images, image_split, legacy_order, selected
 from eigenfall.types import Examples
 
@@ -23,6 +24,7 @@ class FashionMNIST:
         validation: how many images, the next of that order, are held out for choosing.
         order_seed: seed of NumPy's legacy permutation that orders the training set; none: the file's order.
         test_order_seed: the same for the test set.
+        scaling: "pixel", values in [0, 1], or "l3", each image divided by its own L3 norm.
     """
 
     cite: ClassVar[str] = "xiao2017"
@@ -30,12 +32,14 @@ class FashionMNIST:
     validation: int = 5000
     order_seed: int | None = 0
     test_order_seed: int | None = None
+    scaling: Scaling = "pixel"
 
     def __call__(self) -> Examples:
         """Read the four official files, from EIGENFALL_DATA/fashion-mnist or the cache, or download them.
 
         Returns:
-            Inputs `(inputs, 1, 28, 28)` in [0, 1].
+            Inputs `(inputs, 1, 28, 28)` in [0, 1]; of scaling l3, of L3 norm 1, `scale` the norm in pixels of each
+            test image.
 
         Raises:
             ValueError: if a file is corrupt or cannot be had, or the splits do not fit in 60 000 images.
@@ -45,7 +49,12 @@ class FashionMNIST:
         train, validation = selected(images, targets, self.train, self.validation, self.order_seed)
         images, targets = idx_images(files, "t10k")
         order = legacy_order(self.test_order_seed, len(images))
-        return assembled("fashion_mnist", (train, validation, image_split(images[order], targets[order])), classes=10)
+        return assembled(
+            "fashion_mnist",
+            (train, validation, image_split(images[order], targets[order])),
+            classes=10,
+            scaling=self.scaling,
+        )
 
 
 PRESETS: dict[str, FashionMNIST] = {}

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from eigenfall.check import need
+from eigenfall.scaling import Scaling
 from eigenfall.splits import assembled, legacy_order
 from eigenfall.types import Examples, Split
 
@@ -38,6 +39,7 @@ class File:
         validation: share of the rows (of the training rows, if test rows come with the file) held out for choosing.
         test: share of the rows kept for testing, unless test rows come with the file.
         seed: of the permutation that divides the rows.
+        scaling: "pixel", values as they are, or "l3", each image divided by its own L3 norm, if the bounds are 0 and 1.
     """
 
     cite: ClassVar[str] = ""
@@ -48,13 +50,14 @@ class File:
     validation: float = 0.1
     test: float = 0.2
     seed: int = 0
+    scaling: Scaling = "pixel"
 
     def __call__(self) -> Examples:
         """Read the file.
 
         Returns:
             Inputs `(inputs, channels, height, width)`, float32. If the bounds are not 0 and 1, the unit is "native" and
-            `scale` holds 1 / (high − low).
+            `scale` holds 1 / (high − low). Of scaling l3, the unit is "L3" and `scale` each test image's norm.
 
         Raises:
             ValueError: if the file is missing, damaged or holds objects; if an array has another shape, type, length or
@@ -81,6 +84,12 @@ class File:
             got=f"validation={self.validation}, test={self.test}",
             remedy="Lower them.",
         )
+        need(
+            self.scaling == "pixel" or self.bounds == (0.0, 1.0),
+            expected="bounds=0/1 for scaling=l3",
+            got=f"bounds={'none' if self.bounds is None else '/'.join(f'{bound:g}' for bound in self.bounds)}",
+            remedy="Save images in [0, 1], or leave scaling out.",
+        )
         rows = self._rows(arrays, *found[0])
         held_out = self._rows(arrays, *_TEST) if divided else None
         need(
@@ -103,7 +112,8 @@ class File:
         train, validation, test = (Split(rows.inputs[part], rows.targets[part]) for part in (first, second, third))
         splits = (train, validation, held_out or test)
         if self.bounds in ((0.0, 1.0), None):
-            return assembled(self.path.stem, splits, classes, self.bounds, "native" if self.bounds is None else "pixel")
+            unit = "native" if self.bounds is None else "pixel"
+            return assembled(self.path.stem, splits, classes, self.bounds, unit, scaling=self.scaling)
         low, high = self.bounds
         scale = torch.full((len(splits[2]),), 1 / (high - low))
         return assembled(self.path.stem, splits, classes, self.bounds, "native", scale)

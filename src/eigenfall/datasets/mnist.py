@@ -4,13 +4,15 @@
 
 Source: LeCun, Bottou, Bengio and Haffner 1998, Proceedings of the IEEE 86, doi:10.1109/5.726791.
 Differs from the source: the last 5 000 of a seeded order are held out for validation. The preset `nassar2020` keeps
-all in the file's order, `nassar2020_small` is the smaller scale of its replication.
+all in the file's order, `nassar2020_small` is the smaller scale of its replication, and `holzhausen2024` divides each
+image of all by its L3 norm (Holzhausen et al. 2024, arXiv:2405.00679).
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
 from eigenfall.datafiles import contents
+from eigenfall.scaling import Scaling
 from eigenfall.splits import assembled, idx_images, image_split, legacy_order, selected
 from eigenfall.types import Examples
 
@@ -24,6 +26,7 @@ class MNIST:
         validation: how many images, the next of that order, are held out for choosing.
         order_seed: seed of NumPy's legacy permutation that orders the training set; none: the file's order.
         test_order_seed: the same for the test set.
+        scaling: "pixel", values in [0, 1], or "l3", each image divided by its own L3 norm.
     """
 
     cite: ClassVar[str] = "lecun1998"
@@ -31,12 +34,14 @@ class MNIST:
     validation: int = 5000
     order_seed: int | None = 0
     test_order_seed: int | None = None
+    scaling: Scaling = "pixel"
 
     def __call__(self) -> Examples:
         """Read the four official files, from EIGENFALL_DATA/mnist or the cache, or download them.
 
         Returns:
-            Inputs `(inputs, 1, 28, 28)` in [0, 1].
+            Inputs `(inputs, 1, 28, 28)` in [0, 1]; of scaling l3, of L3 norm 1, `scale` the norm in pixels of each
+            test image.
 
         Raises:
             ValueError: if a file is corrupt or cannot be had, or the splits do not fit in 60 000 images.
@@ -46,10 +51,13 @@ class MNIST:
         train, validation = selected(images, targets, self.train, self.validation, self.order_seed)
         images, targets = idx_images(files, "t10k")
         order = legacy_order(self.test_order_seed, len(images))
-        return assembled("mnist", (train, validation, image_split(images[order], targets[order])), classes=10)
+        return assembled(
+            "mnist", (train, validation, image_split(images[order], targets[order])), classes=10, scaling=self.scaling
+        )
 
 
 PRESETS = {
     "nassar2020": MNIST(train=None, validation=0, order_seed=None, test_order_seed=None),
     "nassar2020_small": MNIST(train=20000, validation=5000, order_seed=0, test_order_seed=1),
+    "holzhausen2024": MNIST(train=None, validation=0, order_seed=None, test_order_seed=None, scaling="l3"),
 }

@@ -4,7 +4,7 @@
 
 Source: Holzhausen, Merlid, Torvik, Malthe-Sørenssen & Lepperød 2024, arXiv:2405.00679, after Krotov & Hopfield 2019,
 whose activation it is.
-Differs from the source: nothing with `scale` at 1, which is the default and the preset.
+Differs from the source: currents are divided by a `scale`, which the preset leaves at 1.
 
 Scale. Responses grow with the n-th power of the inputs' unit. For images divided by their own L3 norm and units of
 norm 1 currents lie between −1 and 1, and responses mostly far below; for pixels in [0, 1] they reach hundreds. Adam
@@ -29,12 +29,13 @@ class RePUHead:
 
     Attributes:
         power: exponent n of the rectified currents, 1 or more.
-        scale: what currents are divided by first, in their own unit.
+        scale: what currents are divided by first, in their own unit; none: by what makes the responses' root mean
+            square 1 at the inputs that the head is fitted on (`eigenfall.readout`); until then by 1.
     """
 
     cite: ClassVar[str] = "holzhausen2024"
     power: float = 4.5
-    scale: float = 1.0
+    scale: float | None = None
 
     def __call__(self, units: int, classes: int, generator: torch.Generator) -> nn.Sequential:
         """Build the head with torch's default initialisation.
@@ -55,7 +56,7 @@ class RePUHead:
             >>> head.hidden1(torch.tensor([[-1.0, 2.0, 3.0]])).tolist()
             [[0.0, 4.0, 9.0]]
         """
-        return built(units, classes, rectified_power(self.power, self.scale), bias=True, generator=generator)
+        return built(units, classes, rectified_power(self.power, 1.0 if self.scale is None else self.scale), bias=True, generator=generator)
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Mean cross-entropy of logits.

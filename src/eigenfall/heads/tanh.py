@@ -33,14 +33,15 @@ class TanhHead:
         power: exponent n of the rectified currents, 1 or more.
         loss_power: exponent m of the distance, 1 or more.
         beta: slope β of the tanh at 0.
-        scale: what currents are divided by first, in their own unit.
+        scale: what currents are divided by first, in their own unit; none: by what makes the responses' root mean
+            square 1 at the inputs that the head is fitted on (`eigenfall.readout`); until then by 1.
     """
 
     cite: ClassVar[str] = "krotov2019"
     power: float = 4.5
     loss_power: float = 6.0
     beta: float = 0.01
-    scale: float = 1.0
+    scale: float | None = None
 
     def __call__(self, units: int, classes: int, generator: torch.Generator) -> nn.Sequential:
         """Build the head with torch's default initialisation.
@@ -69,7 +70,7 @@ class TanhHead:
             remedy="Krotov & Hopfield use 6.",
         )
         need(self.beta > 0, expected="a beta above 0", got=f"{self.beta:g}", remedy="Krotov & Hopfield use 0.01.")
-        return built(units, classes, rectified_power(self.power, self.scale), bias=False, generator=generator)
+        return built(units, classes, rectified_power(self.power, 1.0 if self.scale is None else self.scale), bias=False, generator=generator)
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Mean over the batch of Σ over classes |tanh(β z) − t|^m.

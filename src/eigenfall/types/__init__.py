@@ -4,6 +4,7 @@ Axes are named as in `docs/notation.md`. Ranks count from 1 and a window include
 inside a noun are never changed after it is made.
 """
 
+from eigenfall.types.convergence import Convergence, Mixture, Pruned
 from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
 from eigenfall.types.diagnostics import Diagnostics, LawScore, LocalSlopes, Reliability, SimulatedBias, Subsampling
@@ -38,6 +39,7 @@ from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, 
 __all__ = [
     "Bounds",
     "ByDistance",
+    "Convergence",
     "CorruptionCurve",
     "Diagnostics",
     "Dimension",
@@ -57,12 +59,14 @@ __all__ = [
     "LocalSlopes",
     "LpBall",
     "Measurement",
+    "Mixture",
     "Moments",
     "OperatorNorm",
     "Penalty",
     "Plane",
     "Progress",
     "Proposal",
+    "Pruned",
     "ReceptiveFields",
     "Record",
     "Reference",
