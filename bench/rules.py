@@ -108,4 +108,5 @@ def compared(size: str, repeats: int) -> bool:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    sys.exit(not all([compared(size, 10) for size in SIZES]))
+    results = [compared(size, 10) for size in SIZES]
+    sys.exit(not all(results))

@@ -51,6 +51,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("beside",),
     ("exponents",),
     ("measurement", "comparison", "settings"),
+    ("learnt",),
     ("runs",),
     # 4, 5, 6, 7
     ("sweep",),

@@ -19,6 +19,7 @@ from eigenfall.types import Gram as Gram
 from eigenfall.types import Landscape as Landscape
 from eigenfall.types import LandscapeSummary as LandscapeSummary
 from eigenfall.types import LawScore as LawScore
+from eigenfall.types import LearningStep as LearningStep
 from eigenfall.types import LipschitzBound as LipschitzBound
 from eigenfall.types import LocalSlopes as LocalSlopes
 from eigenfall.types import LpBall as LpBall
@@ -31,6 +32,7 @@ from eigenfall.types import Plane as Plane
 from eigenfall.types import Progress as Progress
 from eigenfall.types import Proposal as Proposal
 from eigenfall.types import Pruned as Pruned
+from eigenfall.types import ReceptiveFields as ReceptiveFields
 from eigenfall.types import Record as Record
 from eigenfall.types import Reference as Reference
 from eigenfall.types import Reliability as Reliability

@@ -18,10 +18,10 @@ from eigenfall.convergence import Gates
 from eigenfall.learning import Learning, learn
 from eigenfall.optimisation import Training
 from eigenfall.pruning import Pruning, removed, zeroed
-from eigenfall.readout import fit_head, joined, unit_scale
+from eigenfall.readout import fit_head, joined
 from eigenfall.rows import row
 from eigenfall.scaling import need_scaling
-from eigenfall.snapshots import unflattened
+from eigenfall.snapshots import flattened, unflattened
 from eigenfall.types import Convergence, Examples, LearningStep, Pruned, ReceptiveFields, Row, one_seed
 
 SHOWN = 36
@@ -122,11 +122,9 @@ def learning_model(
     if pruned is not None:
         layer.weight.data = (removed if prune == "removed" else zeroed)(layer.weight.data, pruned.kept)
         weights = removed(weights, pruned.kept)
-    if getattr(head, "scale", 1.0) is None:
-        head = replace(head, scale=unit_scale(layer, head.power, train.inputs))
-    model = yield from _fitting_head(rule, layer, head, examples, training, seed, state, learning, start)
+    made = yield from _fitting_head(layer, head, examples, training, seed, state, learning, start)
     return Learnt(
-        model,
+        joined(layer, made),
         convergence,
         pruned,
         _fields(weights, examples),
@@ -167,7 +165,6 @@ def _logged(rule: Any, step: LearningStep) -> Row:
 
 
 def _fitting_head(
-    rule: Any,
     layer: nn.Module,
     head: Any,
     examples: Examples,
@@ -176,24 +173,18 @@ def _fitting_head(
     state: Any,
     learning: Learning,
     start: Mapping[str, Any] | None,
-) -> Generator[Moment, None, nn.Module]:
-    """The joined model, its head fitted."""
-    from eigenfall.snapshots import flattened
-
+) -> Generator[Moment, None, nn.Sequential]:
+    """The head, fitted; checkpoints hold the layer's state beside it."""
     steps = learning.epochs * learning.batches_in(len(examples.train))
     held = {f"layer/{name}": value for name, value in flattened(state, "state/").items()} | {"layer/place/step": steps}
-    fitted: nn.Module | None = None
-    for step in fit_head(
-        layer,
-        head,
-        examples.train,
-        examples.validation,
-        examples.classes,
-        training,
-        seed,
-        start=_under("head/", start) or None,
-    ):
-        at, fitted = step.progress, step.model
+    kept = _under("head/", start) or None
+    fitting = fit_head(layer, head, examples.train, examples.validation, examples.classes, training, seed, start=kept)
+    while True:
+        try:
+            step = next(fitting)
+        except StopIteration as finished:
+            return finished.value
+        at = step.progress
         yield Moment(
             "fitting the head",
             at.step,
@@ -202,8 +193,6 @@ def _fitting_head(
             {"step": at.step, "epoch": at.epoch, **step.values} if step.last_of_epoch or step.last else None,
             step.last,
         )
-    need(fitted is not None, expected="a head", got="none", remedy="Train for a step or more.")
-    return joined(layer, fitted)
 
 
 def _under(prefix: str, kept: Mapping[str, Any] | None) -> dict[str, Any]:

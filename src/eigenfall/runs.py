@@ -19,6 +19,7 @@ from eigenfall.adversarial import MANY, SINGLE, collapsed
 from eigenfall.check import need
 from eigenfall.exponents import measuring_responses
 from eigenfall.layers import device_of
+from eigenfall.learnt import Learnt, learning_model
 from eigenfall.measurement import measuring
 from eigenfall.rows import row, with_context
 from eigenfall.settings import Run, name_of, parts_of, settings_of
@@ -227,6 +228,48 @@ def _of_responses(run: Run, responses: Responses, root: Path, key: str) -> Gener
     return _Done((yield from _relayed(run, _keeping(stages, kept, root, key))))
 
 
+def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[Event, None, _Done]:
+    """A layer learns, a head is fitted, and the model is measured as any other."""
+    start = records.read_checkpoint(root, key)
+    history: list[Row] = json.loads(str(start.pop("history"))) if start else []
+    work = learning_model(
+        run.rule,
+        run.head,
+        examples,
+        run.learning,
+        run.training,
+        run.seed,
+        run.pruning,
+        run.pruned,
+        device_for(run.device),
+        start,
+    )
+    last = time.monotonic()
+    while True:
+        try:
+            moment = next(work)
+        except StopIteration as finished:
+            learnt: Learnt = finished.value
+            break
+        if moment.logged is not None:
+            history.append(moment.logged)
+        if moment.logged is not None or moment.done % max(1, moment.total // LOGGED_STEPS) == 0:
+            yield Event(name_of(run), moment.what, moment.done, moment.total)
+        if moment.last or time.monotonic() - last > CHECKPOINT_SECONDS:
+            records.write_checkpoint(root, key, {**moment.snapshot(), "history": json.dumps(history)})
+            last = time.monotonic()
+    done = yield from _measured(run, learnt.model, None, examples)
+    measurement = replace(
+        done.measurement,
+        convergence=learnt.convergence,
+        pruned=learnt.pruned,
+        fields=learnt.fields,
+        rows=(*learnt.rows, *done.measurement.rows),
+        notices=(*learnt.notices, *done.measurement.notices),
+    )
+    return replace(done, measurement=measurement, history=tuple(history))
+
+
 def _of_model(
     run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples, root: Path, key: str
 ) -> Generator[Event, None, _Done]:
@@ -234,6 +277,11 @@ def _of_model(
     need_surroundings(run.plan, examples.test.inputs)
     if run.verb == "train":
         history = yield from _trained(run, model, examples, root, key)
+    return replace((yield from _measured(run, model, twin, examples)), history=history)
+
+
+def _measured(run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples) -> Generator[Event, None, _Done]:
+    """A finished model under the run's plan."""
     stimuli = getattr(examples, run.stimuli).inputs
     stages = measuring(
         model,
@@ -247,7 +295,7 @@ def _of_model(
         twin=twin,
     )
     measurement = yield from _relayed(run, stages)
-    return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()}, history)
+    return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()})
 
 
 def execute(run: Run, root: Path) -> Running:
@@ -263,6 +311,12 @@ def execute(run: Run, root: Path) -> Running:
         settings = settings_of(run, subject.digest or records.digest_of(subject.pieces()))
         key = records.run_hash(settings)
         work = _of_responses(run, subject, root, key)
+    elif run.verb == "learn":
+        need_surroundings(run.plan, subject.test.inputs)
+        classes = subject.classes
+        settings = settings_of(run, subject.digest)
+        key = records.run_hash(settings)
+        work = _of_learnt(run, subject, root, key)
     else:
         model, classes = built(run, subject), subject.classes
         twin = None if run.twin is None else _made(run.twin, run, subject)

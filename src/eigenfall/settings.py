@@ -9,9 +9,11 @@ from torch import nn
 from eigenfall import parts
 from eigenfall.architectures.imported import Imported
 from eigenfall.atomic import sha256
+from eigenfall.learning import Learning
 from eigenfall.packing import sha256_of
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
+from eigenfall.pruning import Pruning
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.training import Training
 from eigenfall.types import Measurement
@@ -22,25 +24,31 @@ SEVERAL = ("spectra", "fits", "dimensions", "smoothness", "corruptions")
 
 @dataclass(frozen=True)
 class Run:
-    """Everything about one `train` or `measure`.
+    """Everything about one `train`, `learn` or `measure`.
 
     Attributes:
-        verb: "train": fit weights, then measure; "measure": measure what is there.
+        verb: "train": fit weights, then measure; "learn": learn a layer by a local rule, fit a head on it, then
+            measure; "measure": measure what is there.
         arm: the name under which runs that differ by seed only stand together.
         seed: of weights, batches and penalties.
         data: a data set; `None` with a recording.
-        architecture: what builds the model; `None` with a recording.
+        architecture: what builds the model; `None` with a recording or a rule.
         twin: what builds an undefended model of the same inputs and classes, from which check f attacks; `None`: a net
             distilled on the model's outputs stands in for it.
         recording: a file of responses, instead of data and architecture.
         penalties: parts of kind penalties.
-        training: how weights are fitted.
+        training: how weights are fitted; those of the head, where a layer learns by a rule.
+        rule: by what a layer learns.
+        head: what stands on it.
+        learning: size of that layer, and how long it learns.
+        pruning: which of its units are taken out before the head is fitted; `None`: none.
+        pruned: whether they are removed, or zeroed as published.
         plan: what is measured.
         stimuli: the split whose inputs the spectra are over: "train" has the most rows.
         device: "auto", "cpu", "cuda" or "mps".
     """
 
-    verb: Literal["train", "measure"] = "train"
+    verb: Literal["train", "learn", "measure"] = "train"
     arm: str = "plain"
     seed: int = 0
     data: Any = None
@@ -49,6 +57,11 @@ class Run:
     recording: Any = None
     penalties: tuple[Any, ...] = ()
     training: Training = field(default_factory=Training)
+    rule: Any = None
+    head: Any = None
+    learning: Learning = field(default_factory=Learning)
+    pruning: Pruning | None = None
+    pruned: Literal["removed", "zeroed"] = "removed"
     plan: Plan = field(default_factory=Plan)
     stimuli: Literal["train", "test"] = "train"
     device: str = "cpu"
@@ -95,7 +108,14 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None, twin: nn.
     found: dict[str, Any] = {"verb": run.verb, "arm": run.arm, "seed": run.seed, "inputs": digest}
     if run.recording is not None:
         return found | {"recording": parts.spell(run.recording), "measurement": plan_settings(run.plan)}
-    found |= {"data": parts.spell(run.data), "architecture": parts.spell(run.architecture)}
+    found["data"] = parts.spell(run.data)
+    if run.verb == "learn":
+        found |= {"rule": parts.spell(run.rule), "head": parts.spell(run.head), "learning": asdict(run.learning)}
+        found["training"] = training_settings(run.training)
+        if run.pruning is not None:
+            found |= {"pruning": asdict(run.pruning), "pruned": run.pruned}
+    else:
+        found["architecture"] = parts.spell(run.architecture)
     if run.verb == "train":
         found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
         found["training"] = training_settings(run.training)
@@ -123,7 +143,18 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     fits = {fit.method for fit in (*measurement.fits.values(), *beside)}
     dimensions = [found.method for found in measurement.dimensions.values()]
     some = (
-        *(run.data, run.architecture, run.recording, *run.penalties, *plan.spectra, *plan.fits, *smoothness, *attacks),
+        *(
+            run.data,
+            run.architecture,
+            run.rule,
+            run.head,
+            run.recording,
+            *run.penalties,
+            *plan.spectra,
+            *plan.fits,
+            *smoothness,
+            *attacks,
+        ),
         run.training.adversarial,
         *_ours("spectra", estimators),
         *_ours("fits", fits),

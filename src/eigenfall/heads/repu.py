@@ -56,7 +56,13 @@ class RePUHead:
             >>> head.hidden1(torch.tensor([[-1.0, 2.0, 3.0]])).tolist()
             [[0.0, 4.0, 9.0]]
         """
-        return built(units, classes, rectified_power(self.power, 1.0 if self.scale is None else self.scale), bias=True, generator=generator)
+        return built(
+            units,
+            classes,
+            rectified_power(self.power, 1.0 if self.scale is None else self.scale),
+            bias=True,
+            generator=generator,
+        )
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Mean cross-entropy of logits.

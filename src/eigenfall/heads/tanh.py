@@ -70,7 +70,13 @@ class TanhHead:
             remedy="Krotov & Hopfield use 6.",
         )
         need(self.beta > 0, expected="a beta above 0", got=f"{self.beta:g}", remedy="Krotov & Hopfield use 0.01.")
-        return built(units, classes, rectified_power(self.power, 1.0 if self.scale is None else self.scale), bias=False, generator=generator)
+        return built(
+            units,
+            classes,
+            rectified_power(self.power, 1.0 if self.scale is None else self.scale),
+            bias=False,
+            generator=generator,
+        )
 
     def loss(self, outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Float[Tensor, ""]:
         """Mean over the batch of Σ over classes |tanh(β z) − t|^m.
@@ -93,6 +99,6 @@ class TanhHead:
 
 
 PRESETS = {
-    "pnas_mnist": TanhHead(power=4.5, loss_power=6.0, beta=0.01),
-    "pnas_cifar": TanhHead(power=10.0, loss_power=6.0, beta=0.01),
+    "pnas_mnist": TanhHead(power=4.5, loss_power=6.0, beta=0.01, scale=1.0),
+    "pnas_cifar": TanhHead(power=10.0, loss_power=6.0, beta=0.01, scale=1.0),
 }

@@ -9,8 +9,10 @@ from typing import Any
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.types.convergence import Convergence, Pruned
 from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.diagnostics import Diagnostics, Reliability
+from eigenfall.types.learning import ReceptiveFields
 from eigenfall.types.robustness import RobustnessCurve, Verdict
 from eigenfall.types.smoothness import ByDistance, Landscape, LandscapeSummary, LipschitzBound, Smoothness
 from eigenfall.types.spectra import Dimension, Estimate, Moments, Spectrum, SpectrumFit
@@ -46,6 +48,9 @@ class Measurement:
         corruptions: what corrupted inputs did to the answers.
         landscapes: what decisions look like on planes, over all of these.
         landscape: the first of these planes, an illustration.
+        convergence: of a layer that learnt by a rule with a radius, before pruning.
+        pruned: which of its units were kept; `None` if none were to be pruned.
+        fields: what its first units look for.
     """
 
     name: str
@@ -66,6 +71,9 @@ class Measurement:
     corruptions: CorruptionCurve | None = None
     landscapes: LandscapeSummary | None = None
     landscape: Landscape | None = None
+    convergence: Convergence | None = None
+    pruned: Pruned | None = None
+    fields: ReceptiveFields | None = None
 
     def __str__(self) -> str:
         lines = [self.name]

@@ -1,0 +1,102 @@
+"""`eigenfall learn`: learn a layer by a local rule, fit a head on it, measure, keep records."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from eigenfall import parts
+from eigenfall.check import need, one_of
+from eigenfall.commands.flags import Flags, Measuring
+from eigenfall.commands.train import default_workers, finish
+from eigenfall.learning import Learning
+from eigenfall.optimisation import Training
+from eigenfall.pruning import PRESETS, Pruning
+from eigenfall.settings import Run
+
+LAYERS = ("currents", "hidden1")
+"""What is measured unless layers are named: the currents, and what the head's activation makes of them."""
+
+
+def learn(
+    rule: str = "krotov",
+    data: str = "digits",
+    units: int = 100,
+    epochs: int = 50,
+    learn_batch: int = 100,
+    last_batch: Literal["keep", "drop"] = "keep",
+    prune: str = "none",
+    pruned: Literal["removed", "zeroed"] = "removed",
+    head: str = "repu",
+    head_epochs: int = 50,
+    learning_rate: float = 1e-3,
+    train_batch: int = 128,
+    patience: int | None = None,
+    arm: str = "",
+    seeds: int = 1,
+    first_seed: int = 0,
+    stimuli: Literal["train", "test"] = "test",
+    measuring: Flags = Measuring(),  # noqa: B008
+    device: str = "auto",
+    workers: int = 0,
+    output: Path = Path("runs"),
+    json: str = "",
+) -> None:
+    """Learn layers by a local rule, without targets, one per seed; fit a head on each, measure it, keep a record.
+
+    A run that is finished is not run again; one that was stopped goes on from its last checkpoint.
+
+    Args:
+        rule: by what the layer learns, see `eigenfall parts rules`.
+        data: data set, see `eigenfall parts datasets`.
+        units: of the layer.
+        epochs: passes over the training inputs.
+        learn_batch: inputs in one step of the layer.
+        last_batch: keep or drop an epoch's short last batch.
+        prune: which units are taken out before the head is fitted: none, mixture, or a preset: iclr2024,
+            holzhausen2024, holzhausen2024_accepted.
+        pruned: whether they are removed, or zeroed as published.
+        head: activation, readout and its loss, see `eigenfall parts heads`.
+        head_epochs: passes over the training split that fit the head.
+        learning_rate: of Adam, which fits the head.
+        train_batch: inputs in one update of the head.
+        patience: stop fitting after so many epochs without a better validation accuracy; none: never.
+        arm: name of these runs; empty: the rule's.
+        seeds: how many seeds.
+        first_seed: the first of them.
+        stimuli: the split whose inputs the spectra are over.
+        device: auto, cpu, cuda or mps.
+        workers: runs side by side; 0: as many as cores, one on a GPU.
+        output: folder of the records.
+        json: write the same numbers as tidy rows to this file, `-` for standard output.
+    """
+    need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
+    made = parts.read("rules", rule)
+    runs = [
+        Run(
+            verb="learn",
+            arm=arm or parts.name_of(made),
+            seed=seed,
+            data=parts.read("datasets", data),
+            rule=made,
+            head=parts.read("heads", head),
+            learning=Learning(units, epochs, learn_batch, last_batch),
+            pruning=pruning_of(prune),
+            pruned=pruned,
+            training=Training(
+                learning_rate=learning_rate, batch_size=train_batch, epochs=head_epochs, patience=patience
+            ),
+            plan=replace(plan, layers=plan.layers or LAYERS),
+            stimuli=stimuli,
+            device=device,
+        )
+        for seed in range(first_seed, first_seed + seeds)
+        for plan in [measuring.plan(seed)]
+    ]
+    finish(runs, output, workers or default_workers(device), json, "Learnt layers")
+
+
+def pruning_of(name: str) -> Pruning | None:
+    """How units are pruned, by its name at the prompt."""
+    known = {"none": None, "mixture": Pruning(), **PRESETS}
+    one_of(name, known, "way of pruning")
+    return known[name]
