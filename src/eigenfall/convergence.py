@@ -12,9 +12,8 @@ Differs from the source: its gate (b) asks that no unit's mean lie below −R/2.
 N^(−1/p), so at norm R only layers of N ≤ 2^p inputs can fail it, and a layer of which every weight is −R N^(−1/p)
 passes. It is told beside ours, and decides in the preset `holzhausen2024`. Ours measures a mean by what the unit's
 own norm allows: by R, a third of N(0, 1) weights would be flagged at N = 784 and p = 2 before they learn, whose signs
-are balanced. −.35 lies between units that learn, −.33 and above, and collapsed ones, −.39 and below
-(`bench/gates.py`, decision 0025): a collapsed unit is minus the mean image, and only flat images make all of its
-weights alike.
+are balanced. A collapsed unit is minus the mean image, whose mean only flat images bring near −1: hence −.35, and
+hence (c), which tells a collapsed layer whatever its images (`bench/gates.py`, decision 0025).
 """
 
 from collections.abc import Iterable, Iterator

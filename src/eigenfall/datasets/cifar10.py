@@ -6,7 +6,7 @@ Source: Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, 
 the python version, whose files are pickles: they are read by an unpickler that knows arrays of bytes and nothing else.
 Differs from the source: the last 5 000 of a seeded order are held out for validation. The preset `nassar2020` keeps all
 in the files' order, and `holzhausen2024` divides each of them by its L3 norm (Holzhausen et al. 2024, arXiv:2405.00679;
-its code has channels last, which matters to no layer that takes images flat and learns from their currents).
+its code has channels last: another order of the values of a flat image).
 """
 
 from dataclasses import dataclass
