@@ -64,8 +64,11 @@ class Preset:
 
 
 HEADLINE = {loss: PGD(loss=loss, restarts=2) for loss in ("margin", "dlr", "ce_std")}
-AUTO = {"apgd": APGD(), "apgd_targeted": APGD(loss="dlr", targets=9)}
-"""What `strong` adds to it: steps that find their own length, away from the class and towards each other one."""
+AUTO = {"apgd": APGD(restarts=5), "apgd_targeted": APGD(loss="dlr", targets=9)}
+"""What `strong` adds to it: steps that find their own length, away from the class and towards each other one.
+
+Five starts, since what a single one leaves of a net with max-pooling is a matter of luck (docs/robustness.md §3).
+"""
 BESIDE = {"ce": PGD(loss="ce", restarts=2, zero_step="stay"), "fgsm": FGSM(), "noise": Noise()}
 """What is shown beside the headline, and never part of it."""
 

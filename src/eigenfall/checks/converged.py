@@ -1,8 +1,9 @@
 """The headline's attacks are done: 2.5 times the steps from five starts break nothing that is out of their reach.
 
-They run on the survivors of the headline, at the epsilon that halves the clean successes and at twice that. What falls
-counts if the headline leaves it standing at 1.05 epsilon, too: more effort shortens every distance by a few percent,
-in honest nets as well, while what hides its gradients leaves images standing far beyond.
+They run on the survivors of the headline, at the epsilon that halves the clean successes and at twice that, with equal
+steps and with steps that decay. What falls counts if the headline leaves it standing at 1.05 epsilon too, and at 1.2
+epsilon for decaying steps: more effort shortens every distance by some percent, in honest nets as well, while what
+hides its gradients leaves images standing far beyond.
 
 Source: `docs/robustness.md` §5, c; Carlini et al. 2019, arXiv:1902.06705.
 """
