@@ -230,5 +230,5 @@ def _rows(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]:
 
 def _notices(convergence: Convergence | None, pruned: Pruned | None) -> list[str]:
     """What a reader must know of the layer."""
-    told = [f"currents: {convergence}"] if convergence is not None else []
-    return [*told, *([f"currents: {pruned}"] if pruned is not None else [])]
+    told = [f"WARN: currents: {convergence}"] if convergence is not None and not convergence.converged else []
+    return [*told, *([f"currents: {pruned}"] if pruned is not None and pruned.count else [])]

@@ -14,6 +14,7 @@ from eigenfall.check import need
 from eigenfall.figures import (
     corruption,
     diagnostics,
+    fields,
     landscape,
     panels,
     recording,
@@ -30,6 +31,7 @@ from eigenfall.figures.spectrum import exponents
 from eigenfall.figures.style import across_seeds, series
 from eigenfall.types import (
     ByDistance,
+    Convergence,
     CorruptionCurve,
     Diagnostics,
     Dimension,
@@ -38,6 +40,7 @@ from eigenfall.types import (
     LocalSlopes,
     Measurement,
     Moments,
+    ReceptiveFields,
     Reliability,
     RobustnessCurve,
     SensitivityMap,
@@ -66,9 +69,9 @@ def plot(
     Args:
         value: a `Spectrum`, `SpectrumFit`, `Smoothness`, `ByDistance`, `RobustnessCurve`, `CorruptionCurve` or
             `LocalSlopes`, or a list of one of them: the same thing with several seeds; a `Moments`, a `Reliability`, a
-            `Landscape`, a `SensitivityMap` of images; a `Subsampling`, `Dimension` with a curve over scales,
-            `SimulatedBias` or `LawScore`, or a list of one of them, side by side; a `Measurement`, or the `Diagnostics`
-            of one of its spectra.
+            `Landscape`, a `SensitivityMap` of images, `ReceptiveFields`; a `Convergence` or a list of several,
+            pooled; a `Subsampling`, `Dimension` with a curve over scales, `SimulatedBias` or `LawScore`, or a list of
+            one of them, side by side; a `Measurement`, or the `Diagnostics` of one of its spectra.
         ax: matplotlib axes; `None` makes a figure. `Measurement` and `Diagnostics` make their own, a panel per part.
         label: what the legend calls it; its own name if `None`.
         order: which colour and mark, from 0; `None` takes the next that is free on these axes.
@@ -250,6 +253,22 @@ def _(first: SensitivityMap, values: tuple, ax: Any, label: str | None, order: i
     ax = style.axes(ax)
     landscape.sensitivities(ax, first, style.plain(first.layer if label is None else label))
     return ax
+
+
+@_draw.register(ReceptiveFields)
+def _(first: ReceptiveFields, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    _need_one(values)
+    ax = style.axes(ax)
+    fields.receptive(ax, first, style.plain("receptive fields" if label is None else label))
+    return ax
+
+
+@_draw.register(Convergence)
+def _(first: Convergence, values: tuple, ax: Any, label: str | None, order: int | None, fits: tuple) -> Any:
+    ax = style.axes(ax)
+    order = style.free(ax) if order is None else order
+    fields.norms(ax, values, style.plain("layer" if label is None else label), style.series(order))
+    return style.legend(ax)
 
 
 def _need_one(values: tuple) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eigenfall.report import arms as read
-from eigenfall.report import exponents, pictures, recording, smoothness, surroundings, tables, words
+from eigenfall.report import exponents, learnt, pictures, recording, smoothness, surroundings, tables, words
 from eigenfall.report.arms import Arm
 from eigenfall.report.recorded import Recorded, recorded
 from eigenfall.types import Record
@@ -78,6 +78,9 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
         summary=tables.summary(found),
         bold=len(found) > 1,
         reading=_reading(found) if found else [],
+        layers=learnt.layers(found),
+        layers_reading=learnt.READING,
+        fields=learnt.pictures(found),
         spectra=pictures.spectra(found),
         sensitivity=tables.sensitivity(found),
         smoothness=smoothness.pictures(found),

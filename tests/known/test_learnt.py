@@ -1,0 +1,148 @@
+"""A layer learns, a head is fitted, the model is measured: from settings to a record, and on from any moment."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from eigenfall import records
+from eigenfall.datasets.digits import Digits
+from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.heads.repu import RePUHead
+from eigenfall.learning import Learning, learn
+from eigenfall.learnt import learning_model
+from eigenfall.optimisation import Training
+from eigenfall.packing import opened, seal
+from eigenfall.plans import Plan
+from eigenfall.pruning import Pruning
+from eigenfall.readout import unit_scale
+from eigenfall.rules.krotov import Krotov
+from eigenfall.rules.oja import Oja
+from eigenfall.settings import Run
+from eigenfall.sweep import execute_all
+
+EXAMPLES = Digits()()
+RULE = Krotov(k=2, learning_rate=0.04)
+LEARNING = Learning(units=20, epochs=3, batch_size=100)
+TRAINING = Training(epochs=2, batch_size=200)
+RUN = Run(
+    verb="learn",
+    arm="krotov",
+    data=Digits(),
+    rule=RULE,
+    head=RePUHead(),
+    learning=LEARNING,
+    training=TRAINING,
+    plan=Plan(
+        layers=("currents", "hidden1"),
+        fits=(LeastSquares(first_rank=2),),
+        draws=0,
+        smoothness_inputs=0,
+        preset="none",
+    ),
+    stimuli="test",
+)
+
+
+def finished(work):
+    """All moments of the work, and its value."""
+    moments = []
+    while True:
+        try:
+            moments.append(next(work))
+        except StopIteration as end:
+            return moments, end.value
+
+
+def working(**changed):
+    given = {"rule": RULE, "head": RePUHead(), "examples": EXAMPLES, "learning": LEARNING, "training": TRAINING}
+    return learning_model(**{**given, **changed})
+
+
+def test_the_layer_is_what_the_loop_learns():
+    moments, learnt = finished(working())
+    *_, last = learn(RULE, EXAMPLES.train.inputs, LEARNING, (0,))
+    assert_close(learnt.model.currents.weight, last.state.effective[0], rtol=0, atol=0)
+    scale = unit_scale(RULE.layer(last.state), 4.5, EXAMPLES.train.inputs)
+    assert learnt.model.hidden1.scale == pytest.approx(scale)
+    assert learnt.fields.units == 20
+    assert torch.equal(learnt.fields.weights.flatten(1), last.state.weights[0])
+    assert learnt.fields.weights.shape == (20, 1, 8, 8)
+    assert [moment.last for moment in moments].count(True) == 2
+
+
+@pytest.mark.parametrize("stop", [1, 12, 33, 34, 40, -1])
+def test_from_any_moment_the_work_goes_on_bit_equal(stop, tmp_path):
+    moments, whole = finished(working())
+    work, path = working(), tmp_path / "kept"
+    for number, moment in enumerate(work):
+        if number == (stop if stop >= 0 else len(moments) - 1):
+            path.write_bytes(seal(moment.snapshot()))
+            break
+    rest, again = finished(working(start=opened(path)))
+    assert len(rest) == (len(moments) - 1 - stop if stop >= 0 else 0)
+    mine, theirs = again.model.state_dict(), whole.model.state_dict()
+    assert mine.keys() == theirs.keys()
+    assert all(torch.equal(mine[name], theirs[name]) for name in mine)
+    assert again.rows == whole.rows
+
+
+def test_pruned_units_are_removed_or_zeroed():
+    pruning = Pruning(variance=0.5)
+    _, whole = finished(working())
+    _, less = finished(working(pruning=pruning))
+    _, zeroed = finished(working(pruning=pruning, prune="zeroed"))
+    kept = less.pruned.kept
+    assert 0 < int(kept.sum()) < 20
+    assert torch.equal(less.model.currents.weight, whole.model.currents.weight[kept])
+    assert torch.equal(zeroed.model.currents.weight[kept], whole.model.currents.weight[kept])
+    assert not zeroed.model.currents.weight[~kept].any()
+    (share,) = [row["value"] for row in less.rows if row["quantity"] == "pruned_units"]
+    assert share == pytest.approx(float((~kept).double().mean()))
+
+
+def test_a_rule_without_radius_has_no_gates():
+    _, learnt = finished(working(rule=Oja(), learning=replace(LEARNING, units=5)))
+    assert learnt.convergence is None
+    assert learnt.rows == ()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"rule": Oja(), "pruning": Pruning()},
+            "Expected a rule whose units' variance says whether they have learnt, got oja. Only krotov's units are "
+            "pruned.",
+        ),
+        (
+            {"rule": replace(RULE, scaling="l3")},
+            "Expected images of L3 norm 1, got norms from 1.927 to 2.756. Use a data set's scaling=l3, for instance "
+            "--data cifar10:scaling=l3.",
+        ),
+    ],
+)
+def test_what_cannot_be_learnt(changed, message):
+    with pytest.raises(ValueError) as raised:
+        finished(working(**changed))
+    assert str(raised.value) == message
+
+
+def test_a_run_becomes_a_record(tmp_path):
+    (event,) = [event for event in execute_all([RUN], tmp_path) if event.record or event.error]
+    assert not event.error
+    record = records.load(event.record)
+    found = record.measurement
+    assert record.run["rule"].startswith("krotov:p=3.0,k=2")
+    assert record.run["learning"] == {"units": 20, "epochs": 3, "batch_size": 100, "last_batch": "keep"}
+    assert "architecture" not in record.run
+    assert set(found.spectra) == {"currents", "hidden1"}
+    assert found.spectra["hidden1"].units == 20
+    assert found.convergence.unconverged == 1.0
+    assert any(notice.startswith("WARN: currents: UNCONVERGED") for notice in found.notices)
+    assert [row["layer_epoch"] for row in record.history if "layer_epoch" in row] == [1, 2, 3]
+    assert {"unconverged_units", "clean_accuracy", "alpha"} <= {row["quantity"] for row in found.rows}
+    assert "Krotov" in record.bibliography
+    (again,) = [event for event in execute_all([RUN], tmp_path) if event.record]
+    assert again.again
