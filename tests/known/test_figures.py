@@ -233,7 +233,8 @@ def test_names_are_shown_as_they_are():
             lambda: figures.plot(3),
             "Expected one of Spectrum, SpectrumFit, Smoothness, RobustnessCurve, ByDistance, CorruptionCurve, "
             "LocalSlopes, Subsampling, SimulatedBias, LawScore, Moments, Reliability, Dimension, Landscape, "
-            "SensitivityMap, Measurement, Diagnostics, got a int. Plot one of its values.",
+            "SensitivityMap, ReceptiveFields, Convergence, Measurement, Diagnostics, got a int. Plot one of its "
+            "values.",
         ),
         (
             lambda: figures.plot(ball([[True]], [True], (0.1,)), fit=pagerecords.straight_line(spectrum([1.0] * 50))),

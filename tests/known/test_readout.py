@@ -22,8 +22,8 @@ from eigenfall.types import Split, Task
 
 DOUBLE = torch.float64
 HEADS = {
-    "repu": RePUHead(power=2.5),
-    "tanh": TanhHead(power=2.0, beta=0.5),
+    "repu": RePUHead(power=2.5, scale=1.0),
+    "tanh": TanhHead(power=2.0, beta=0.5, scale=1.0),
     "linear": LinearHead(),
     "standardised": LinearHead(standardise=True),
 }
@@ -168,6 +168,19 @@ def test_at_unit_scale_responses_have_a_root_mean_square_of_one():
         scale = unit_scale(layer, power, inputs)
         responses = RePUHead(power, scale)(10, 3, seeded(0)).hidden1(layer(inputs.flatten(1)))
         assert float(responses.square().mean()) == pytest.approx(1, rel=1e-12)
+
+
+@pytest.mark.parametrize("made", [RePUHead(power=2.5), TanhHead(power=2.0, beta=0.5)], ids=["repu", "tanh"])
+def test_a_head_without_a_scale_takes_that_of_the_training_inputs(made):
+    layer = learnt()
+    scale = unit_scale(layer, made.power, data().inputs)
+    found, given = (
+        list(fit_head(layer, one, data(), data(30, 1), 3, SETTINGS))[-1].model
+        for one in (made, replace(made, scale=scale))
+    )
+    assert found.hidden1.scale == scale
+    assert_close(weights(found), weights(given), rtol=0, atol=0)
+    assert made(10, 3, seeded(0)).hidden1.scale == 1.0  # until it is fitted
 
 
 def test_the_scale_is_in_the_currents_unit():

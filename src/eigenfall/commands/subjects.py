@@ -133,6 +133,12 @@ def _of_record(folder: Path, data: str) -> Run:
     """A finished run's model, with its weights, on its own data unless others are named."""
     run = records.load(folder).run
     need(
+        run.get("verb") != "learn",
+        expected=f"a finished run that was trained or measured in {folder}",
+        got="one that learnt by a rule, whose layer no architecture makes yet",
+        remedy="Learn it again with the measures that you want: eigenfall learn takes the same flags.",
+    )
+    need(
         "architecture" in run,
         expected=f"a finished run of a model in {folder}",
         got="one of a recording",
