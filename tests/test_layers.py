@@ -51,7 +51,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("beside",),
     ("exponents",),
     ("measurement", "comparison", "settings"),
-    ("learnt",),
+    ("histories", "learnt"),
     ("runs",),
     # 4, 5, 6, 7
     ("sweep",),

@@ -39,6 +39,7 @@ class Moment:
         snapshot: everything from which the work goes on, as a flat mapping of tensors, numbers and text.
         logged: what goes into the history, if anything.
         last: whether a part of the work ends here, so that its checkpoint must be written.
+        said: what a reader must know now; it stays on the screen.
     """
 
     what: str
@@ -47,6 +48,7 @@ class Moment:
     snapshot: Callable[[], Mapping[str, Any]]
     logged: Row | None = None
     last: bool = False
+    said: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,8 @@ def learning_model(
         A value with the model and what the layer was judged to be.
 
     Raises:
-        ValueError: if images are not scaled as the rule needs, or units of another rule than Krotov's are to be pruned.
+        ValueError: if images are not scaled as the rule needs, units of another rule than Krotov's are to be pruned,
+            or the head cannot be made or fitted: before the layer learns.
         Diverged: if the head's loss is not finite.
     """
     train = replace(examples.train, inputs=examples.train.inputs.to(device or torch.device("cpu")))
@@ -114,6 +117,8 @@ def learning_model(
         got=f"{type(rule).__name__.lower()}",
         remedy="Only krotov's units are pruned.",
     )
+    training.need_validation(examples.validation)
+    head(learning.units, examples.classes, torch.Generator())
     state = yield from _learning_layer(rule, train.inputs, learning, seed, start)
     weights = state.weights[0]
     convergence = _judged(rule, weights, train.inputs)
@@ -122,15 +127,13 @@ def learning_model(
     if pruned is not None:
         layer.weight.data = (removed if prune == "removed" else zeroed)(layer.weight.data, pruned.kept)
         weights = removed(weights, pruned.kept)
-    made = yield from _fitting_head(layer, head, examples, training, seed, state, learning, start)
-    return Learnt(
-        joined(layer, made),
-        convergence,
-        pruned,
-        _fields(weights, examples),
-        tuple(_rows(convergence, pruned)),
-        tuple(_notices(convergence, pruned)),
-    )
+    notices = _notices(convergence, pruned)
+    held = _held(state, learning.epochs * learning.batches_in(len(train)))
+    begun = {name: value for name, value in (start or {}).items() if name.startswith("head/")}
+    yield Moment("judging the layer", 1, 1, lambda: held | begun, said=" ".join(notices))
+    made = yield from _fitting_head(layer, head, examples, training, seed, held, begun)
+    rows = _rows(convergence, pruned)
+    return Learnt(joined(layer, made), convergence, pruned, _fields(weights, examples), tuple(rows), tuple(notices))
 
 
 def _learning_layer(
@@ -164,21 +167,23 @@ def _logged(rule: Any, step: LearningStep) -> Row:
     return told
 
 
+def _held(state: Any, steps: int) -> dict[str, Any]:
+    """A layer that has learnt to its end, as its last step's snapshot tells it; what was drawn is needed no more."""
+    return {f"layer/{name}": value for name, value in flattened(state, "state/").items()} | {"layer/place/step": steps}
+
+
 def _fitting_head(
     layer: nn.Module,
     head: Any,
     examples: Examples,
     training: Training,
     seed: int,
-    state: Any,
-    learning: Learning,
-    start: Mapping[str, Any] | None,
+    held: Mapping[str, Any],
+    begun: Mapping[str, Any],
 ) -> Generator[Moment, None, nn.Sequential]:
-    """The head, fitted; checkpoints hold the layer's state beside it."""
-    steps = learning.epochs * learning.batches_in(len(examples.train))
-    held = {f"layer/{name}": value for name, value in flattened(state, "state/").items()} | {"layer/place/step": steps}
-    kept = _under("head/", start) or None
-    fitting = fit_head(layer, head, examples.train, examples.validation, examples.classes, training, seed, start=kept)
+    """The head, fitted, from where it was begun; snapshots hold the layer beside it."""
+    start = _under("head/", begun) or None
+    fitting = fit_head(layer, head, examples.train, examples.validation, examples.classes, training, seed, start=start)
     while True:
         try:
             step = next(fitting)
@@ -189,7 +194,7 @@ def _fitting_head(
             "fitting the head",
             at.step,
             at.steps,
-            lambda step=step: held | {f"head/{name}": value for name, value in step.snapshot().items()},
+            lambda step=step: {**held, **{f"head/{name}": value for name, value in step.snapshot().items()}},
             {"step": at.step, "epoch": at.epoch, **step.values} if step.last_of_epoch or step.last else None,
             step.last,
         )

@@ -16,6 +16,7 @@ from torch import nn
 
 from eigenfall.adversarial import Adversarial
 from eigenfall.check import need
+from eigenfall.types import Split
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,15 @@ class Training:
             return rate
         after, span = self.decay
         return rate * math.exp(-max(0, epoch - after) / span)
+
+    def need_validation(self, validation: Split) -> None:
+        """Refuse early stopping that has nothing to look at."""
+        need(
+            self.patience is None or len(validation) > 0,
+            expected="a validation split for early stopping",
+            got="an empty one",
+            remedy="Give the data set validation rows, or leave patience out.",
+        )
 
     def batches_in(self, rows: int) -> int:
         """Updates in an epoch."""

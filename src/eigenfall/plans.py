@@ -73,9 +73,8 @@ class Plan:
         seed: of every draw.
 
     Raises:
-        ValueError: for a count below its least, a seed that is negative, an extent that is not above 0, budgets that
-        do not
-            ascend, or points without a budget: before anything that takes long is begun.
+        ValueError: for a count below its least, a seed that is negative, an extent that is not above 0, budgets out of
+            order, or points without a budget: before anything that takes long is begun.
     """
 
     layers: tuple[str, ...] | None = ()

@@ -15,20 +15,20 @@ import torch
 from torch import Tensor, nn
 
 from eigenfall import parts, records
-from eigenfall.adversarial import MANY, SINGLE, collapsed
+from eigenfall.adversarial import MANY
 from eigenfall.check import need
 from eigenfall.exponents import measuring_responses
+from eigenfall.histories import overfitted, stale_of
 from eigenfall.layers import device_of
 from eigenfall.learnt import Learnt, learning_model
 from eigenfall.measurement import measuring
-from eigenfall.rows import row, with_context
+from eigenfall.rows import with_context
 from eigenfall.settings import Run, name_of, parts_of, settings_of
 from eigenfall.surroundings import need_surroundings
 from eigenfall.training import Diverged, captured_by, reference_of, train
 from eigenfall.types import Examples, Measurement, Responses, Row, Split, Stage, Step
 
 CHECKPOINT_SECONDS = 5.0
-STALE = 0.1
 LOGGED_STEPS = 200
 
 
@@ -145,35 +145,6 @@ def _final_staleness(run: Run, step: Step, examples: Examples) -> dict[str, floa
     return found
 
 
-def _stale(history: Sequence[Row]) -> tuple[list[Row], list[str]]:
-    """Final staleness as rows, and what a reader must know of it."""
-    rows, notices = [], []
-    for key, value in (history[-1] if history else {}).items():
-        penalty, _, layer = str(key).partition("/final_staleness/")
-        if not layer:
-            continue
-        rows.append(row("staleness", value, penalty=penalty, layer=layer, verdict="STALE" if value > STALE else None))
-        if value > STALE:
-            notices.append(
-                f"{layer}: the penalty's basis is stale at the end, s_R = {value:.3g} > {STALE}: the penalty saw a "
-                "flatter spectrum than the true one."
-            )
-    return rows, notices
-
-
-def _overfitted(history: Sequence[Row]) -> list[str]:
-    """What a reader must know of epochs after which a single step failed where many steps did not."""
-    found = [entry for entry in history if MANY in entry and collapsed(entry[SINGLE], entry[MANY])]
-    if not found:
-        return []
-    worst, checked = min(found, key=lambda entry: entry[MANY]), sum(MANY in entry for entry in history)
-    return [
-        f"Catastrophic overfitting after {len(found)} of {checked} epochs: of the batch after epoch {worst['epoch']}, "
-        f"{100 * worst[SINGLE]:.0f} % withstand a single step and {100 * worst[MANY]:.0f} % ten of them. Train with "
-        "more steps, or a smaller epsilon."
-    ]
-
-
 def _relayed(run: Run, stages: Generator[Stage, None, Measurement]) -> Generator[Event, None, Measurement]:
     """A measurement's stages as events; its value."""
     while True:
@@ -253,8 +224,8 @@ def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[
             break
         if moment.logged is not None:
             history.append(moment.logged)
-        if moment.logged is not None or moment.done % max(1, moment.total // LOGGED_STEPS) == 0:
-            yield Event(name_of(run), moment.what, moment.done, moment.total)
+        if moment.logged is not None or moment.said or moment.done % max(1, moment.total // LOGGED_STEPS) == 0:
+            yield Event(name_of(run), moment.what, moment.done, moment.total, said=moment.said)
         if moment.last or time.monotonic() - last > CHECKPOINT_SECONDS:
             records.write_checkpoint(root, key, {**moment.snapshot(), "history": json.dumps(history)})
             last = time.monotonic()
@@ -334,11 +305,11 @@ def execute(run: Run, root: Path) -> Running:
         "seed": run.seed,
         "data": settings.get("data", settings.get("recording")),
     }
-    stale, notices = _stale(done.history)
+    stale, notices = stale_of(done.history)
     measurement = replace(
         done.measurement,
         rows=with_context([*done.measurement.rows, *stale], context),
-        notices=(*done.measurement.notices, *notices, *_overfitted(done.history)),
+        notices=(*done.measurement.notices, *notices, *overfitted(done.history)),
     )
     told = {**settings, "device": run.device, "classes": classes}
     record = records.save(root, told, measurement, done.weights, done.history, parts_of(run, measurement))

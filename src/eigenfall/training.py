@@ -64,12 +64,7 @@ def train(
         ValueError: if there are no rows, or early stopping has no validation split.
     """
     need(len(train) > 0, expected="training rows", got="none", remedy="Use fewer rows for validation.")
-    need(
-        settings.patience is None or len(validation) > 0,
-        expected="a validation split for early stopping",
-        got="an empty one",
-        remedy="Give the data set validation rows, or leave patience out.",
-    )
+    settings.need_validation(validation)
     device = device_of(model)
     train, validation = (Split(part.inputs.to(device), part.targets.to(device)) for part in (train, validation))
     asked = {name: captured_by(model, {name: penalty}, layers) for name, penalty in penalties.items()}

@@ -18,10 +18,10 @@ from eigenfall.attacks.pgd import PGD
 from eigenfall.cli import main
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.histories import overfitted
 from eigenfall.packing import opened, seal
 from eigenfall.plans import Plan
 from eigenfall.robustness import robustness
-from eigenfall.runs import _overfitted
 from eigenfall.settings import Run, training_settings
 from eigenfall.sweep import execute_all
 from eigenfall.training import Diverged, Training, train
@@ -203,8 +203,8 @@ def test_a_collapse_becomes_a_notice():
         {"epoch": 2, SINGLE: 0.98, MANY: 0.02},
         {"epoch": 3, SINGLE: 0.9, MANY: 0.3},
     ]
-    assert _overfitted(history[:2]) == []
-    assert _overfitted(history) == [
+    assert overfitted(history[:2]) == []
+    assert overfitted(history) == [
         "Catastrophic overfitting after 2 of 3 epochs: of the batch after epoch 2, 98 % withstand a single step and 2 "
         "% ten of them. Train with more steps, or a smaller epsilon."
     ]

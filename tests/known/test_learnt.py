@@ -1,6 +1,6 @@
 """A layer learns, a head is fitted, the model is measured: from settings to a record, and on from any moment."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
@@ -17,10 +17,11 @@ from eigenfall.packing import opened, seal
 from eigenfall.plans import Plan
 from eigenfall.pruning import Pruning
 from eigenfall.readout import unit_scale
-from eigenfall.rules.krotov import Krotov
+from eigenfall.rules.krotov import Krotov, State
 from eigenfall.rules.oja import Oja
 from eigenfall.settings import Run
 from eigenfall.sweep import execute_all
+from eigenfall.types import Split
 
 EXAMPLES = Digits()()
 RULE = Krotov(k=2, learning_rate=0.04)
@@ -46,13 +47,15 @@ RUN = Run(
 
 
 def finished(work):
-    """All moments of the work, and its value."""
+    """All moments at which the work got on, and its value; that the layer was judged again is none."""
     moments = []
     while True:
         try:
-            moments.append(next(work))
+            moment = next(work)
         except StopIteration as end:
             return moments, end.value
+        if moment.what != "judging the layer":
+            moments.append(moment)
 
 
 def working(**changed):
@@ -76,7 +79,8 @@ def test_the_layer_is_what_the_loop_learns():
 def test_from_any_moment_the_work_goes_on_bit_equal(stop, tmp_path):
     moments, whole = finished(working())
     work, path = working(), tmp_path / "kept"
-    for number, moment in enumerate(work):
+    steps = (moment for moment in work if moment.what != "judging the layer")
+    for number, moment in enumerate(steps):
         if number == (stop if stop >= 0 else len(moments) - 1):
             path.write_bytes(seal(moment.snapshot()))
             break
@@ -86,6 +90,62 @@ def test_from_any_moment_the_work_goes_on_bit_equal(stop, tmp_path):
     assert mine.keys() == theirs.keys()
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
     assert again.rows == whole.rows
+
+
+@pytest.mark.parametrize("stop", [None, 38])
+def test_from_the_judgement_of_the_layer_it_goes_on_where_the_head_was(stop, tmp_path):
+    path, kept = tmp_path / "kept", None
+    if stop is not None:
+        moments, _ = finished(working())
+        kept = moments[stop].snapshot()
+    (judged,) = [one for one in working(start=kept) if one.what == "judging the layer"]
+    path.write_bytes(seal(judged.snapshot()))
+    mine, theirs = finished(working(start=opened(path)))[1], finished(working())[1]
+    assert_close(mine.model.state_dict(), theirs.model.state_dict(), rtol=0, atol=0)
+    if kept is not None:
+        assert {name for name in judged.snapshot() if name.startswith("head/")} == {
+            name for name in kept if name.startswith("head/")
+        }
+
+
+def test_a_collapsed_layer_is_named_before_anything_else_is_tried():
+    """All weights −N^(−1/3): no unit answers, and no head can be fitted on it."""
+
+    @dataclass(frozen=True)
+    class Sunk(Krotov):
+        def start(self, inputs, units, generators):
+            weights = torch.full((1, units, inputs), -(inputs ** (-1 / 3)))
+            return State(weights, -weights.square())
+
+        def __call__(self, state, batch, progress, generators):
+            return state
+
+    work = working(rule=Sunk())
+    told = next(moment.said for moment in work if moment.said)
+    with pytest.raises(ValueError, match="positive current"):
+        next(work)
+    assert told.startswith("WARN: currents: COLLAPSED into the all-negative attractor: ")
+    assert told.endswith("Start from N(0, 1), not from a Glorot-sized start, and learn again.")
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"head": RePUHead(power=0.5)}, "Expected a power of 1 or more, got 0.5. A power of 1 is a ReLU."),
+        (
+            {
+                "training": replace(TRAINING, patience=1),
+                "examples": replace(EXAMPLES, validation=Split(EXAMPLES.test.inputs[:0], EXAMPLES.test.targets[:0])),
+            },
+            "Expected a validation split for early stopping, got an empty one. Give the data set validation rows, or "
+            "leave patience out.",
+        ),
+    ],
+)
+def test_a_head_that_cannot_be_fitted_is_refused_before_the_layer_learns(changed, message):
+    with pytest.raises(ValueError) as raised:
+        next(working(**changed))
+    assert str(raised.value) == message
 
 
 def test_pruned_units_are_removed_or_zeroed():

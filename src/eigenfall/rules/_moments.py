@@ -5,13 +5,40 @@
 and the mean squared length of the inputs likewise: each input counts the same, whatever the size of its batch.
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.rules._shared import linear
+from eigenfall.rules._shared import linear, normal
 from eigenfall.types import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """A layer in learning.
+
+    Attributes:
+        weights: W, a row for each unit.
+        mean: of the inputs so far; 0 without centring.
+        power: mean squared length of the inputs so far, each less the mean as it then was.
+        seen: how many inputs that is.
+    """
+
+    weights: Float[Tensor, "seeds units inputs"]
+    mean: Float[Tensor, "seeds inputs"]
+    power: Float[Tensor, " seeds"]
+    seen: int = 0
+
+
+def begun(inputs: int, units: int, generators: Sequence[torch.Generator]) -> State:
+    """Normal draws of variance 1/inputs, so that rows have a length of about 1, and no input seen."""
+    weights = normal((units, inputs), generators) / math.sqrt(inputs)
+    return State(weights, torch.zeros(len(weights), inputs), torch.zeros(len(weights)))
 
 
 def averaged(

@@ -14,7 +14,6 @@ no unit, since η λ₁ < 1 is needed and λ₁ ≤ P; `scale=none` takes it as 
 second moment is not a covariance unless they have mean 0, or `centre` is on.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -24,8 +23,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.rules._moments import (
+    State,
     affine,
     averaged,
+    begun,
     centred,
     mean_square,
     need_components,
@@ -34,25 +35,8 @@ from eigenfall.rules._moments import (
     rates,
     scheduled,
 )
-from eigenfall.rules._shared import need_batch, need_one_seed, need_sizes, normal
+from eigenfall.rules._shared import need_batch, need_one_seed, need_sizes
 from eigenfall.types import Progress
-
-
-@dataclass(frozen=True, eq=False)
-class State:
-    """A layer in learning.
-
-    Attributes:
-        weights: W, a row for each unit.
-        mean: of the inputs so far; 0 without centring.
-        power: mean squared length of the inputs so far, each less the mean as it then was.
-        seen: how many inputs that is.
-    """
-
-    weights: Float[Tensor, "seeds units inputs"]
-    mean: Float[Tensor, "seeds inputs"]
-    power: Float[Tensor, " seeds"]
-    seen: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,9 +73,7 @@ class Sanger:
         """
         need_sizes(inputs, units)
         need_components(inputs, units)
-        seeds = len(generators)
-        weights = normal((units, inputs), generators) / math.sqrt(inputs)
-        return State(weights, torch.zeros(seeds, inputs), torch.zeros(seeds))
+        return begun(inputs, units, generators)
 
     def __call__(
         self,

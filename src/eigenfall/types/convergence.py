@@ -28,8 +28,7 @@ class Convergence:
         inputs: at how many inputs wins were counted.
         norms_hold: gate (a), that few units are off.
         signs_hold: gate (b), corrected: few or no units are negative.
-        signs_hold_published: gate (b), published: no unit's mean weight is below −radius/2. It holds always, as good
-        as.
+        signs_hold_published: gate (b), published: no unit's mean weight is below −radius/2. It nearly always holds.
         reading: which of the two decides.
         collapsed: whether most units are negative or silent: the all-negative attractor.
         converged: whether both gates hold, and the layer has not collapsed.
