@@ -130,7 +130,7 @@ def test_the_published_slip_is_its_loop(batch, shlp):
 
 
 def test_the_published_slip_asks_for_these_settings():
-    assert SLIP == JacobianNorm(strength=1e-3, layer="currents", projections=3, half=False, unit="first_input")
+    assert JacobianNorm(strength=1e-3, layer="currents", projections=3, half=False, unit="first_input") == SLIP
     assert SLIP.layers == ("currents",)
 
 

@@ -124,7 +124,7 @@ def test_dropout_is_off_when_the_model_is_used():
 
 def test_presets_say_every_setting():
     plain = SHLP(width=2000, power=1.0, bias=False, batch_norm=False, dropout=0.0, initial="he")
-    assert PRESETS == {"holzhausen2024": plain, "holzhausen2024_spectral": replace(plain, batch_norm=True)}
+    assert {"holzhausen2024": plain, "holzhausen2024_spectral": replace(plain, batch_norm=True)} == PRESETS
     model = PRESETS["holzhausen2024"](images(3, 32, 32, rows=2, classes=10), seeded(0))
     shapes = {name: tuple(value.shape) for name, value in model.state_dict().items()}
     assert shapes == {"currents.weight": (2000, 3072), "readout.weight": (10, 2000), "readout.bias": (10,)}

@@ -362,9 +362,7 @@ def unanchored(hidden, basis, alpha, tau):
     return found / units
 
 
-@pytest.mark.parametrize(
-    "name, settings", [("holzhausen2024", (1.0, 1.0, 0)), ("holzhausen2024_kh", (1e-3, 2.62, 10))]
-)
+@pytest.mark.parametrize("name, settings", [("holzhausen2024", (1.0, 1.0, 0)), ("holzhausen2024_kh", (1e-3, 2.62, 10))])
 def test_unanchored_presets_are_their_loop(name, settings):
     part, rows = replace(PRESETS[name], rows=80), {"currents": code(300, 30, 1.3)}
     assert (part.strength, part.alpha, part.tau) == settings

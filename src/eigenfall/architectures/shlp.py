@@ -81,7 +81,12 @@ class SHLP:
         )
 
     def _need_settings(self) -> None:
-        need(self.width >= 1, expected="a width of 1 or more", got=f"{self.width}", remedy="Write for instance width=200.")
+        need(
+            self.width >= 1,
+            expected="a width of 1 or more",
+            got=f"{self.width}",
+            remedy="Write for instance width=200.",
+        )
         need(self.power >= 1, expected="a power of 1 or more", got=f"{self.power:g}", remedy="A power of 1 is a ReLU.")
         need(
             0 <= self.dropout < 1,

@@ -106,7 +106,5 @@ class JacobianNorm:
 
 PRESETS = {
     "nassar2020": JacobianNorm(strength=0.01, layer="outputs", projections=1, half=True, unit="input"),
-    "holzhausen2024": JacobianNorm(
-        strength=1e-3, layer="currents", projections=3, half=False, unit="first_input"
-    ),
+    "holzhausen2024": JacobianNorm(strength=1e-3, layer="currents", projections=3, half=False, unit="first_input"),
 }
