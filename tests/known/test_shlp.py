@@ -20,6 +20,8 @@ from eigenfall.splits import assembled
 from eigenfall.training import Training, train
 from eigenfall.types import Examples, Split
 
+EXACT = {"rtol": 1e-12, "atol": 1e-14}
+
 
 def images(*shape, rows=40, classes=4, scaling="pixel", seed=0):
     inputs = torch.rand(rows, *shape, generator=seeded(seed))
@@ -43,12 +45,12 @@ def test_it_is_its_equation(power, bias):
         for unit in range(7):
             current = sum(w * x for w, x in zip(model.currents.weight[unit], image.flatten()))
             current = current + (model.currents.bias[unit] if bias else 0)
-            assert_close(hidden["currents"][row, unit], current)
+            assert_close(hidden["currents"][row, unit], current, **EXACT)
             responses.append(current**power if current > 0 else torch.zeros(()).double())
-            assert_close(hidden["hidden1"][row, unit], responses[-1])
+            assert_close(hidden["hidden1"][row, unit], responses[-1], **EXACT)
         for place in range(4):
             expected = sum(a * r for a, r in zip(model.readout.weight[place], responses)) + model.readout.bias[place]
-            assert_close(logits[row, place], expected)
+            assert_close(logits[row, place], expected, **EXACT)
 
 
 def test_its_names_are_those_of_a_learnt_model():
