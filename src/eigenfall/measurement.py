@@ -23,7 +23,7 @@ from eigenfall.layers import OUTPUTS, device_of, hidden_names, layer_names, left
 from eigenfall.neighbourhoods import bounding, smoothing
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
-from eigenfall.robustness import gathering, headline_stands, judged
+from eigenfall.robustness import gathering, headline_stands, judged, of_reading
 from eigenfall.robustness.sound import need_finite_weights
 from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
@@ -141,6 +141,9 @@ def measuring(
             if curve_name in evidence.curves:
                 verdict = ("" if stands else "FAIL") if curve_name == "headline" else ""
                 rows += of_curve(curve_name, evidence.curves[curve_name], verdict)
+        for reading_name in PRESETS[plan.preset].readings:
+            if reading_name in evidence.curves:
+                rows += of_reading(reading_name, evidence.curves[reading_name])
         rows += of_verdicts(verdicts)
         rows += of_gap(evidence.curves, "autoattack")
         rows += of_randomised(evidence.measured, norm=plan.norm, unit=unit)

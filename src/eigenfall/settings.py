@@ -133,7 +133,10 @@ def _digest(model: nn.Module) -> str:
 def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     """Every part that a run used, for its bibliography."""
     plan = run.plan
-    attacks = PRESETS[plan.preset].attacks.values() if measurement.curves else ()
+    bundle = PRESETS[plan.preset] if measurement.curves else None
+    attacks = (
+        () if bundle is None else (*bundle.attacks.values(), *(one for each in bundle.readings.values() for one in each.attacks.values()))
+    )
     smoothness = (plan.smoothness or (Frobenius(),)) if measurement.smoothness else ()
     corrupted = measurement.corruptions.corruptions.values() if measurement.corruptions is not None else ()
     estimators = {one.estimator for one in (*measurement.spectra.values(), *measurement.moments.values())}
