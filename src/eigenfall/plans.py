@@ -19,6 +19,7 @@ LEAST = {
     "subsets": 0,
     "smoothness_inputs": 0,
     "planes": 0,
+    "probe": 0,
     "attacked_inputs": 1,
     "batch_size": 1,
 }
@@ -64,6 +65,9 @@ class Plan:
         points: where smoothness of the outputs is measured beside the inputs as they are: noise, inputs with normal
             noise of the middle deviation of `noise`; adversarial, what PGD on the margin makes of them at the middle
             one of `epsilons`.
+        probe: on how many inputs of white noise, standard normal values, a model's layers have their spectra measured
+            as well, under "LAYER at white noise"; 0: on none.
+        probe_fits: as `fits`, of those spectra; empty: `fits`.
         preset: bundle of attacks and checks, or "none".
         norm: of the perturbations.
         epsilons: budgets, in the inputs' unit.
@@ -96,6 +100,8 @@ class Plan:
     corruptions: tuple[Any, ...] | None = ()
     planes: int = 0
     plane_extent: float | None = None
+    probe: int = 0
+    probe_fits: tuple[Any, ...] = ()
     preset: str = "quick"
     norm: Literal["Linf", "L2"] = "Linf"
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)
