@@ -115,7 +115,9 @@ NOISE_END = 10 ** math.log(2.5)
 """Where the published grid of noise ends, 8.25: a natural logarithm where 10 ** log10(2.5) was meant."""
 
 
-def read_as_holzhausen2024(signs: tuple[float, ...], deviations: tuple[float, ...]) -> Preset:
+def read_as_holzhausen2024(
+    signs: tuple[float, ...], deviations: tuple[float, ...], published: bool = True
+) -> Preset:
     """`quick` with the readings of Holzhausen et al. 2024 beside it, and what corrects them.
 
     published_random, published_fgsm, published_pgd: as released. Noise is not clipped, one draw at each epsilon, so
@@ -126,11 +128,14 @@ def read_as_holzhausen2024(signs: tuple[float, ...], deviations: tuple[float, ..
     Args:
         signs: budgets of FGSM and PGD, and of minimal_linf.
         deviations: standard deviations of the noise.
+        published: off, only what corrects them.
     """
-    readings = {
+    as_released = {
         "published_random": Reading({"noise": noise.PRESETS["holzhausen2024"]}, deviations, "gaussian", clipped=False),
         "published_fgsm": Reading({"fgsm": fgsm.PRESETS["holzhausen2024"]}, signs),
         "published_pgd": Reading({"pgd": pgd.PRESETS["holzhausen2024"]}, signs),
+    }
+    readings = (as_released if published else {}) | {
         "minimal_linf": Reading(SEARCHES, signs),
         "minimal_l2": Reading(SEARCHES, log_grid(1e-4, 4.0, 100), "L2"),
     }
@@ -163,8 +168,11 @@ PRESETS = {
     ),
 }
 
-PRESETS |= {
-    "holzhausen2024": read_as_holzhausen2024(log_grid(1e-6, 10**-1.5, 400), log_grid(1e-6, NOISE_END, 400)),
-    "holzhausen2024_small": read_as_holzhausen2024(log_grid(1e-4, 10**-1.5, 109), log_grid(1e-3, NOISE_END, 88)),
-    "holzhausen2024_quick": read_as_holzhausen2024(log_grid(1e-4, 10**-1.5, 57), log_grid(1e-3, NOISE_END, 88)),
-}
+_NOISES = log_grid(1e-3, NOISE_END, 88)
+for _name, _signs, _deviations in (
+    ("holzhausen2024", log_grid(1e-6, 10**-1.5, 400), log_grid(1e-6, NOISE_END, 400)),
+    ("holzhausen2024_small", log_grid(1e-4, 10**-1.5, 109), _NOISES),
+    ("holzhausen2024_quick", log_grid(1e-3, 0.2, 53), _NOISES),
+):
+    PRESETS[_name] = read_as_holzhausen2024(_signs, _deviations)
+    PRESETS[f"{_name}_corrected"] = read_as_holzhausen2024(_signs, _deviations, published=False)

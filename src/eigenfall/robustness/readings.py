@@ -8,12 +8,14 @@ Source: `docs/robustness.md` §6; Holzhausen et al. 2024, arXiv:2405.00679, for 
 """
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from jaxtyping import Int64
 from torch import Tensor, nn
 
+from eigenfall.activations import margins
 from eigenfall.check import need
 from eigenfall.distances import QUARTILES, has_distances
 from eigenfall.robustness.curves import flip_lengths
@@ -55,7 +57,9 @@ def reading(
     batch_size: int = 256,
     block: int = 256,
 ) -> Generator[Stage, None, dict[str, RobustnessCurve]]:
-    """The curve of each reading; yields a `Stage` before each budget of each block.
+    """The curve of each reading, whose attacks see the images that are right when clean, and no others.
+
+    Yields a `Stage` before each budget of each block.
 
     Args:
         model: logits of inputs; left as it was found.
@@ -70,11 +74,36 @@ def reading(
         ValueError: for what `robustness` refuses.
     """
     found = {}
+    right = margins(model, examples, batch_size) > 0 if readings else torch.zeros(0, dtype=torch.bool)
+    places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(len(examples))
+    some = Split(examples.inputs[places.to(examples.inputs.device)], examples.targets[places.to(examples.targets.device)])
     for name, each in readings.items():
         own, source = each.threat(threat.bounds, threat.unit), torch.Generator().manual_seed(seed)
-        run = attacking(model, each.attacks, examples, own, each.epsilons, source, batch_size, block)
-        found[name] = yield from under(name, run, f"{name}: ")
+        run = attacking(model, each.attacks, some, own, each.epsilons, source, batch_size, block)
+        found[name] = _among((yield from under(name, run, f"{name}: ")), places, len(examples))
     return found
+
+
+def _among(curve: RobustnessCurve, places: Int64[Tensor, " right"], count: int) -> RobustnessCurve:
+    """The curve of all inputs, of which those that were not attacked are clean errors."""
+
+    def spread(values: Tensor | None, of_error: float) -> Any:
+        if values is None:
+            return None
+        whole = values.new_full((*values.shape[:-1], count), of_error)
+        whole[..., places] = values
+        return whole
+
+    return replace(
+        curve,
+        broken=spread(curve.broken, True),
+        clean_correct=spread(curve.clean_correct, False),
+        flip_probability=spread(curve.flip_probability, 1.0),
+        zero_gradients=spread(curve.zero_gradients, False),
+        distances=spread(curve.distances, 0.0),
+        distances_l2=spread(curve.distances_l2, 0.0),
+        found_by=spread(curve.found_by, -1),
+    )
 
 
 def of_reading(name: str, curve: RobustnessCurve) -> Iterator[Row]:

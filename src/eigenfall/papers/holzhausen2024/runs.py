@@ -35,6 +35,8 @@ from eigenfall.rules.sanger import Sanger
 from eigenfall.rules.similarity import Similarity
 from eigenfall.rules.softhebb import SoftHebb
 from eigenfall.settings import Run
+from eigenfall.spectra.pca import PCA
+from eigenfall.spectra.pca import PRESETS as PCA_PRESETS
 
 Kind = Literal["paper", "beside", "sweep", "rule", "spectral"]
 
@@ -93,8 +95,9 @@ def _paper(size: Size) -> Iterator[Arm]:
     yield Arm("BP", "paper", _trained(size))
     yield Arm("L2", "paper", _trained(size, DECAY["holzhausen2024"]))
     yield Arm("JReg", "paper", _trained(size, JACOBIAN["holzhausen2024"]))
-    yield Arm("SpecReg", "paper", _under_spectrum(size, SPECTRAL["holzhausen2024"]))
-    yield Arm("SpecReg-KH", "paper", _under_spectrum(size, SPECTRAL["holzhausen2024_kh"]))
+    for name, preset in (("SpecReg", "holzhausen2024"), ("SpecReg-KH", "holzhausen2024_kh")):
+        rows = size.spectral.batch_size  # the basis is the last batch's
+        yield Arm(name, "paper", _under_spectrum(size, replace(SPECTRAL[preset], rows=rows)))
     untrained = replace(SHLP_PRESETS["holzhausen2024"], width=size.units)
     yield Arm("Init", "paper", {"verb": "measure", "architecture": untrained})
 
@@ -168,7 +171,8 @@ def plan(size: Size, arm: Arm, seed: int) -> Plan:
     published = arm.kind in ("paper", "spectral")
     return Plan(
         layers=LAYERS if arm.kind != "spectral" else ("hidden1",),
-        fits=(LeastSquares(*size.window, "none", clip=False),),
+        spectra=(PCA(), PCA_PRESETS["holzhausen2024"]) if published else (),
+        fits=(LeastSquares(*size.window, "none"),),
         smoothness_inputs=size.smooth,
         probe=size.probe if published else 0,
         preset=size.bundle if published else f"{size.bundle}_corrected",

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from eigenfall.datasets.cifar10 import CIFAR10
 from eigenfall.datasets.cifar10 import PRESETS as CIFAR10_PRESETS
-from eigenfall.datasets.digits import Digits
 from eigenfall.datasets.mnist import MNIST
 from eigenfall.datasets.mnist import PRESETS as MNIST_PRESETS
 from eigenfall.learning import Learning
@@ -78,25 +77,24 @@ def _s(epochs: int, batch_size: int, of: str = "holzhausen2024") -> Training:
     return replace(shortened(replace(TRAINING[of], epochs=200), epochs), batch_size=batch_size)
 
 
-_QUICK_RULE = replace(KROTOV["holzhausen_cifar"], learning_rate=0.02, delta=0.2)
 _QUICK = Size(
-    data=Digits(scaling="l3"),
-    units=50,
-    rule=_QUICK_RULE,
-    learning=Learning(units=50, epochs=200, batch_size=50, last_batch="drop"),
-    other=Learning(units=50, epochs=20, batch_size=50, last_batch="drop"),
-    head=Training(learning_rate=1e-2, batch_size=128, epochs=40),
-    training=_s(40, 50),
-    spectral=_s(40, 128, "holzhausen2024_spectral"),
-    window=(3, 40),
-    epsilons=(0.005, 0.01, 0.02, 0.04, 0.08),
-    noise=(0.02, 0.05, 0.1, 0.2, 0.4),
-    attacked=100,
-    smooth=100,
-    probe=1000,
+    data=MNIST(train=2000, validation=500, order_seed=0, scaling="l3"),
+    units=100,
+    rule=replace(KROTOV["holzhausen_mnist"], delta=0.2),
+    learning=Learning(units=100, epochs=100, batch_size=100, last_batch="drop"),
+    other=Learning(units=100, epochs=10, batch_size=100, last_batch="drop"),
+    head=Training(learning_rate=1e-3, batch_size=100, epochs=50),
+    training=_s(20, 50),
+    spectral=_s(20, 50, "holzhausen2024_spectral"),
+    window=(6, 80),
+    epsilons=(0.002, 0.005, 0.01, 0.02, 0.04),
+    noise=(0.02, 0.05, 0.1, 0.2, 0.4, 0.8),
+    attacked=50,
+    smooth=50,
+    probe=2000,
     bundle="holzhausen2024_quick",
-    ensemble=20,
-    ensemble_learning=Learning(units=50, epochs=200, batch_size=50, last_batch="drop"),
+    ensemble=10,
+    ensemble_learning=Learning(units=100, epochs=100, batch_size=100, last_batch="drop"),
 )
 
 _SMALL_CIFAR = Size(
@@ -107,7 +105,7 @@ _SMALL_CIFAR = Size(
     other=Learning(units=100, epochs=20, batch_size=100, last_batch="drop"),
     head=Training(learning_rate=1e-3, batch_size=100, epochs=50),
     training=_s(40, 100),
-    spectral=_s(40, 200, "holzhausen2024_spectral"),
+    spectral=_s(40, 50, "holzhausen2024_spectral"),
     window=(6, 80),
     epsilons=(0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008),
     noise=(0.01, 0.02, 0.05, 0.1, 0.2, 0.4),
@@ -123,8 +121,8 @@ _SMALL_MNIST = replace(
     _SMALL_CIFAR,
     data=MNIST(train=10_000, validation=1000, order_seed=0, scaling="l3"),
     units=200,
-    rule=KROTOV["holzhausen_mnist"],
-    learning=Learning(units=200, epochs=160, batch_size=100, last_batch="drop"),
+    rule=replace(KROTOV["holzhausen_mnist"], delta=0.2),
+    learning=Learning(units=200, epochs=100, batch_size=100, last_batch="drop"),
     other=Learning(units=200, epochs=20, batch_size=100, last_batch="drop"),
     training=Training(learning_rate=1e-3, batch_size=100, epochs=20),
     spectral=Training(learning_rate=1e-3, batch_size=250, epochs=20),
@@ -169,8 +167,8 @@ SIZES: dict[tuple[Scale, str], Size] = {
     ("quick", "main"): _QUICK,
     ("quick", "spectral"): replace(
         _QUICK,
-        training=Training(learning_rate=1e-3, batch_size=128, epochs=40),
-        spectral=Training(learning_rate=1e-3, batch_size=128, epochs=40),
+        training=Training(learning_rate=1e-3, batch_size=100, epochs=20),
+        spectral=Training(learning_rate=1e-3, batch_size=200, epochs=20),
     ),
     ("small", "main"): _SMALL_CIFAR,
     ("small", "spectral"): _SMALL_MNIST,
