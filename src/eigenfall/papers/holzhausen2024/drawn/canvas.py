@@ -99,7 +99,9 @@ def finish(figure: Any, keys: Sequence[Any], caption: str, stamp: str, columns: 
         stamp: written large and slanted, once per eight inches of height; "" for none.
         columns: entries of the legend side by side, at most.
     """
-    words = "\n".join(textwrap.wrap(plain(caption, 2000), 122))
+    from matplotlib.patheffects import withStroke
+
+    words = "\n".join(textwrap.wrap(plain(caption, 2000), 134))
     longest = max((len(one.get_label()) for one in keys), default=1)
     beside = max(1, min(len(keys), columns, int(115 / (longest + 7))))
     drawn = figure.legend(handles=list(keys), title=words, loc="outside lower left", ncols=beside, frameon=False,
@@ -112,17 +114,17 @@ def finish(figure: Any, keys: Sequence[Any], caption: str, stamp: str, columns: 
     size = max(16.0, min(64.0, 72 * WIDTH / (0.66 * len(stamp)), 72 * high / times / (0.4 * len(stamp) + 1)))
     for turn in range(times):
         across = figure.text(0.5, (turn + 0.5) / times, plain(stamp, 120), ha="center", va="center", rotation=20,
-                             fontsize=size, fontweight="bold", color=STAMP, alpha=0.2, zorder=50, gid="stamp")  # fmt: skip
-        across.set_in_layout(False)
+                             fontsize=size, fontweight="bold", color=STAMP, alpha=0.12, gid="stamp")  # fmt: skip
+        across.set(zorder=50, in_layout=False, path_effects=[withStroke(linewidth=4, foreground=(1, 1, 1, 0.6))])
     return figure
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number in words of a figure: so many digits, a true minus, no exponent below a million."""
+    """A number in words of a figure: so many digits, a true minus, no exponent from 1 to a million."""
     short = f"{value:.{digits}g}"
     if "e+" in short and abs(value) < 1e6:
         short = f"{float(short):.0f}"
-    return "beyond" if math.isinf(value) else short.replace("-", "−")
+    return short.replace("-", "−")
 
 
 def distance_axis(ax: Any, words: str, unit: Unit, upright: bool = False, log: bool = False) -> None:
@@ -148,9 +150,7 @@ def distance_axis(ax: Any, words: str, unit: Unit, upright: bool = False, log: b
         log_ticks(other, upright)
 
 
-def over_seeds(
-    values: Float64[Tensor, " seeds"], low: float = -math.inf, high: float = math.inf
-) -> Estimate:
+def over_seeds(values: Float64[Tensor, " seeds"], low: float = -math.inf, high: float = math.inf) -> Estimate:
     """Mean over seeds with its 95 % interval, held between bounds; without one for a single seed."""
     return across_seeds([Estimate(value) for value in values.tolist()], low, high)
 
@@ -180,7 +180,7 @@ def published(ax: Any, across: float, up: float, look: Series) -> None:
             markeredgewidth=1.4, linestyle="", gid="paper", zorder=5)  # fmt: skip
 
 
-def hollow(label: str = "hollow mark: the paper’s value") -> Any:
+def hollow(label: str = "hollow: the paper") -> Any:
     """Legend entry of what `published` draws."""
     from matplotlib.lines import Line2D
 
@@ -206,7 +206,12 @@ def seeds_told(counts: Iterable[int], mark: str, spread: str) -> str:
 
 
 def quartiles(distances: Float64[Tensor, " images"]) -> tuple[float, float, float]:
-    """First quartile, median and third; infinite where an infinite distance, an image that nothing broke, decides."""
+    """First quartile, median and third; infinite where an infinite distance, an image that nothing broke, decides.
+
+    Raises:
+        ValueError: if there are no distances.
+    """
+    need(len(distances) >= 1, expected="a critical distance or more", got="none", remedy="Attack at least one image.")
     ordered = torch.sort(distances).values
     found = []
     for share in (0.25, 0.5, 0.75):

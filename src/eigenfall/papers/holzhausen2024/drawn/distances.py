@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from eigenfall.check import need
 from eigenfall.figures.robustness import NORMS
 from eigenfall.figures.style import REFERENCE, Series, plain
 from eigenfall.papers.holzhausen2024.drawn import canvas
@@ -55,9 +56,14 @@ class Perturbation:
 
 
 def robustness(
-    found: Sequence[Perturbation], unit: Unit, title: str = "", stamp: str = "", study: Sequence[str] = ()
+    found: Sequence[Perturbation],
+    unit: Unit,
+    title: str = "",
+    stamp: str = "",
+    study: Sequence[str] = (),
+    relative: bool = True,
 ) -> Any:
-    """Relative accuracy against epsilon, and critical distances as boxes, a row per perturbation.
+    """Accuracy against epsilon, and critical distances as boxes, a row per perturbation.
 
     Epsilon's axis begins a decade below the first that costs a model 1 % of its accuracy.
 
@@ -67,28 +73,30 @@ def robustness(
         title: what was found; "": the medians.
         stamp: written across the figure.
         study: all models of the study in order, so that each keeps its look.
+        relative: whether accuracies are shares of the images that were right without a perturbation.
 
     Returns:
         The figure.
 
     Raises:
-        ValueError: if there is nothing to draw.
+        ValueError: if there is nothing to draw, or an epsilon has no place on a logarithmic axis.
     """
     names = canvas.need_models(name for one in found for name in one.models)
     look = canvas.looks(names, study)
     with canvas.house():
         figure = canvas.empty(1.9 + len(found) * max(2.9, 1.5 + 0.24 * len(names)), title or _furthest(found, unit))
         for (left, right), one in zip(figure.subplots(len(found), 2, squeeze=False), found):
-            _accuracy(left, one, unit, look)
+            _accuracy(left, one, unit, look, relative)
             _boxes(right, one, unit, look)
         keys = [canvas.key(look[name], name) for name in names]
         if any(math.isfinite(each.paper) for one in found for each in one.models.values()):
-            keys.append(canvas.hollow("hollow mark: the paper’s median"))
+            keys.append(canvas.hollow("hollow: the paper"))
         counts = [len(each.accuracy) for one in found for each in one.models.values()]
         caption = (
-            "Relative: of what the unperturbed model classifies correctly. "
+            ("Relative: of what the unperturbed model classifies correctly. " if relative else "")
             + canvas.seeds_told(counts, "Left, line", "band: their range")
-            + "; dotted: one half, where ε₅₀ is read. Right: images of all seeds; line: median, box: quartiles, "
+            + ("; dotted: one half, where ε₅₀ is read" if relative else "")
+            + ". Right: images of all seeds; line: median, box: quartiles, "
             "whiskers: to the last within 1.5 boxes; images further out are not drawn. In brackets: share of images "
             "that nothing broke; they count as infinitely far, and ▶ ends a box whose quartile they are."
         )
@@ -100,30 +108,37 @@ def _furthest(found: Sequence[Perturbation], unit: Unit) -> str:
     best = {}
     for one in found:
         medians = {name: quartiles(each.distances)[1] for name, each in one.models.items()}
-        name = max(medians, key=lambda which: medians[which])
-        best[one.name] = name, number(medians[name])
+        most = max(medians.values())
+        name = " and ".join(name for name, median in medians.items() if median == most)
+        best[one.name] = name, number(most) if math.isfinite(most) else "beyond the largest ε"
     leaders = {name for name, _ in best.values()}
     if len(leaders) == 1:
         told = ", ".join(f"{median} under {which}" for which, (_, median) in best.items())
-        return f"{leaders.pop()} has the largest median critical distance: {told}, in {unit.name}"
+        return f"{leaders.pop()}: largest median critical distance, {told}, in {unit.name}"
     told = ", ".join(f"{name} under {which} ({median})" for which, (name, median) in best.items())
     return f"Largest median critical distance, in {unit.name}: {told}"
 
 
-def _accuracy(ax: Any, one: Perturbation, unit: Unit, look: Mapping[str, Series]) -> None:
+def _accuracy(ax: Any, one: Perturbation, unit: Unit, look: Mapping[str, Series], relative: bool) -> None:
     ax.set_xscale("log")
     starts, ends = [], []
     for name, each in one.models.items():
+        smallest = float(each.epsilons.min())
+        need(smallest > 0, expected=f"positive epsilons for {name}", got=f"{smallest:g}",
+             remedy="Leave out what is not perturbed: the axis is logarithmic.")  # fmt: skip
         canvas.curve(ax, each.epsilons, each.accuracy, look[name])
-        hurt = each.epsilons[each.accuracy.mean(0) < 0.99]
+        mean = each.accuracy.mean(0)
+        hurt = each.epsilons[mean < 0.99 * mean[0]]
         starts.append(float(hurt[0]) / 10 if len(hurt) else float(each.epsilons[-1]) / 10)
         ends.append(float(each.epsilons[-1]))
     first = min(float(each.epsilons[0]) for each in one.models.values())
     ax.set_xlim(max(first, min(starts)), max(ends))
     ax.set_ylim(0, 1.03)
-    ax.axhline(0.5, color=REFERENCE, linewidth=0.9, linestyle=":", zorder=1)
-    ax.set_ylabel("relative accuracy")
-    ax.set_title(f"{plain(one.name)}: relative accuracy")
+    if relative:
+        ax.axhline(0.5, color=REFERENCE, linewidth=0.9, linestyle=":", zorder=1)
+    words = "relative accuracy" if relative else "accuracy"
+    ax.set_ylabel(words)
+    ax.set_title(f"{plain(one.name)}: {words}")
     canvas.distance_axis(ax, f"ε, {NORMS.get(one.norm, one.norm)}", unit, log=True)
 
 

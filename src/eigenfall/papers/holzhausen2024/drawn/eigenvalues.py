@@ -97,19 +97,20 @@ def spectra(
             ax.set_xlabel("rank n")
         shown = {line.get_gid() for ax in panels.flat for line in ax.get_lines()}
         floors = tuple(dict.fromkeys(one for codes in found.values() for code in codes.values() for one in code.floors))
-        floor_words = {one: one if f"floor {one}" in shown else f"{one}, below the axes" for one in floors}
+        drawn = [one for one in floors if f"floor {one}" in shown]
+        below = [one for one in floors if one not in drawn]
         caption = (
             "λₙ: variance of the centred code along its n-th principal component, largest first. Dots: nested subsets "
             "of the first m units, paler for smaller m. α ± standard error of a least-squares line in ln λ against ln "
             "n; ranks depend on each other, so that the error is no interval of α."
         )
-        return canvas.finish(figure, _keys(sizes, floor_words), caption, stamp)
+        if below:
+            caption += f" Rounding of {' and '.join(below)} lies below the axes."
+        return canvas.finish(figure, _keys(sizes, drawn), caption, stamp)
 
 
 def _exponents(found: Mapping[str, Mapping[str, Code]], inputs: Sequence[str]) -> str:
-    by_input = {
-        which: {name: codes[which].line for name, codes in found.items() if which in codes} for which in inputs
-    }
+    by_input = {which: {name: codes[which].line for name, codes in found.items() if which in codes} for which in inputs}
     words = [
         f"on {which} {canvas.told({name: line.alpha for name, line in lines.items() if line is not None})}"
         for which, lines in by_input.items() if any(lines.values())
@@ -161,7 +162,7 @@ def _code(ax: Any, code: Code, look: Series, sizes: Sequence[int]) -> None:
             bbox={"facecolor": "white", "alpha": 0.75, "linewidth": 0, "pad": 1.5})  # fmt: skip
 
 
-def _keys(sizes: Sequence[int], floors: Mapping[str, str]) -> list[Any]:
+def _keys(sizes: Sequence[int], floors: Sequence[str]) -> list[Any]:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
@@ -172,6 +173,6 @@ def _keys(sizes: Sequence[int], floors: Mapping[str, str]) -> list[Any]:
     ]  # fmt: skip
     keys.append(Line2D([], [], color="black", linewidth=1.8, label="fitted line"))
     keys.append(Patch(facecolor=REFERENCE, alpha=0.25, label="its window"))
-    for name, words in floors.items():
-        keys.append(Line2D([], [], color=REFERENCE, linewidth=1, linestyle=_dashes(name), label=f"rounding, {words}"))
+    for name in floors:
+        keys.append(Line2D([], [], color=REFERENCE, linewidth=1, linestyle=_dashes(name), label=f"rounding, {name}"))
     return keys

@@ -35,8 +35,8 @@ def ensemble(
 
     Args:
         found: eigenvalues of the same layers in the same order, largest first, by kind of input.
-        paper: share of layers that keep the bound in the paper, by kind of input, or "every" for those that keep it on
-            every kind; may be empty.
+        paper: share of layers that keep the bound in the paper, by kind of input, or "both" ("all" of more
+            than two) for those that keep it on each; may be empty.
         title: what was found; "": the counts.
         stamp: written across the figure.
 
@@ -53,7 +53,7 @@ def ensemble(
     layers = counts.pop()
     kept = {which: within_bound(eigenvalues) for which, eigenvalues in found.items()}
     if len(inputs) > 1:
-        kept["every"] = torch.stack(list(kept.values())).all(0)
+        kept["both" if len(inputs) == 2 else "all"] = torch.stack(list(kept.values())).all(0)
     told = ", ".join(f"{which} {int(held.sum())}" for which, held in kept.items())
     with canvas.house():
         figure = canvas.empty(4.7, title or f"λₙ ≤ λ₁/n at every n in so many of {layers} layers: {told}")
@@ -65,8 +65,8 @@ def ensemble(
         _counts(panels[-1], kept, paper)
         keys = _ensemble_keys(bool(paper))
         caption = (
-            f"Line: mean of {layers} layers, band: their range; the bound is that of the mean’s first eigenvalue. Bars: "
-            "layers whose own spectrum keeps λₙ ≤ λ₁/n at every n, with Wilson’s 95 % interval."
+            f"Line: mean of {layers} layers, band: their range; the bound is that of the mean’s first eigenvalue. "
+            f"Bars: layers whose own spectrum keeps λₙ ≤ λ₁/n at every n, with Wilson’s 95 % interval."
         )
         return canvas.finish(figure, keys, caption, stamp)
 
@@ -87,7 +87,7 @@ def _mean(ax: Any, eigenvalues: Float64[Tensor, "layers ranks"], look: Series) -
 
 def _counts(ax: Any, kept: Mapping[str, Bool[Tensor, " layers"]], paper: Mapping[str, float]) -> None:
     for place, (which, held) in enumerate(kept.items()):
-        colour = INK if which == "every" and len(kept) > 1 else series(place).colour
+        colour = INK if len(kept) > 1 and place == len(kept) - 1 else series(place).colour
         share, low, high, _ = wilson(int(held.sum()), len(held))
         ax.bar(place, 100 * share, width=0.6, facecolor=(colour, 0.45), edgecolor=colour, gid="series")
         ax.plot([place] * 2, [100 * low, 100 * high], color=colour, linewidth=1.6, gid="interval")

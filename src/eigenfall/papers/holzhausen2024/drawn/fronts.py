@@ -106,11 +106,12 @@ def _front(ax: Any, one: Front, unit: Unit, look: Mapping[str, Series]) -> None:
         for place, each in enumerate(settings):
             canvas.cross(ax, across[place], up[place], look[name])
             if each.label and place in (0, len(settings) - 1):
-                ax.annotate(plain(each.label, 20), (across[place].value, up[place].value), (8, 6 if place else -13),
-                            fontsize=8.5, textcoords="offset points", color=look[name].colour)  # fmt: skip
+                side, away = ("left", (8, 6)) if place else ("right", (-8, -13))
+                ax.annotate(plain(each.label, 20), (across[place].value, up[place].value), away, ha=side, fontsize=8.5,
+                            textcoords="offset points", color=look[name].colour, zorder=6)  # fmt: skip
         if name in one.paper:
             canvas.published(ax, 100 * one.paper[name][0], one.paper[name][1], look[name])
-    ax.margins(0.2, 0.1)
+    ax.margins(0.15, 0.1)
     ax.set_ylim(bottom=0)
     ax.set_xlabel("test images classified correctly, %")
     ax.set_title(plain(one.name))

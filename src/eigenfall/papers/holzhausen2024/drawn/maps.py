@@ -80,16 +80,20 @@ def landscapes(
             _steepness(figure, top, one)
             _decisions(bottom, one)
             top.set_title(plain(models[place], 18))
-            bottom.set_xlabel("ξ₁")
+            bottom.set_xlabel(f"ξ₁, {unit.name}")
             for ax in (top, bottom):
                 if column == 0:
-                    ax.set_ylabel("ξ₂", labelpad=0)
+                    ax.set_ylabel(f"ξ₂, {unit.name}", labelpad=0)
                 else:
                     ax.set_yticklabels([])
             top.set_xticklabels([])
         caption = (
-            f"ξ₁, ξ₂: L2 distance from an image x₀ (circle) along two orthogonal random directions, in {unit.name}"
-            + (f" (one is {number(unit.pixels)} in [0, 1] pixels of the average image)" if unit.pixels > 0 else "")
+            "ξ₁, ξ₂: L2 distance from an image x₀ (circle) along two orthogonal random directions"
+            + (
+                f" (one of the {unit.name} is {number(unit.pixels)} in [0, 1] pixels of the average image)"
+                if unit.pixels > 0
+                else ""
+            )
             + ". Above: ‖J‖_F, Frobenius norm of the derivative of the hidden code by the input, each on its own "
             "colour scale. Below: decisions by colour and number, paler where the largest softmax is smaller; lines: "
             f"{LEVELS} levels of the largest softmax."
@@ -99,11 +103,11 @@ def landscapes(
 
 def _ranges(found: Mapping[str, Seen]) -> str:
     ends = {name: (float(one.norms.min()), float(one.norms.max())) for name, one in found.items()}
-    shown = ends if len(ends) <= IN_A_ROW else {
-        pick(ends, key=lambda name: ends[name][1]): ends[pick(ends, key=lambda name: ends[name][1])]
-        for pick in (min, max)
-    }  # fmt: skip
-    return ", ".join(f"{name} {number(low)} to {number(high)}" for name, (low, high) in shown.items())
+    words = {name: f"{number(low)} to {number(high)}" for name, (low, high) in ends.items()}
+    if len(words) <= IN_A_ROW:
+        return ", ".join(f"{name} {each}" for name, each in words.items())
+    least, most = (pick(ends, key=lambda name: ends[name][1]) for pick in (min, max))
+    return f"smallest for {least}, {words[least]}; largest for {most}, {words[most]}"
 
 
 def _frame(ax: Any, reach: float) -> None:
@@ -154,7 +158,7 @@ def _decisions(ax: Any, one: Seen) -> None:
             continue
         rows, columns, away = rows[free], columns[free], (rows.mean(), columns.mean())
         middle = numpy.argmin((rows - away[0]) ** 2 + (columns - away[1]) ** 2)
-        taken.append((along[columns[middle]], along[rows[middle]]))
+        taken.append((float(along[columns[middle]]), float(along[rows[middle]])))
         ax.annotate(str(which), taken[-1], ha="center", va="center", fontsize=9.5, fontweight="bold", color=DARK,
                     bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.8})  # fmt: skip
     _frame(ax, one.reach)

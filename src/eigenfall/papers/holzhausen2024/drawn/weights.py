@@ -71,7 +71,8 @@ def weights(found: Pruned, title: str = "", stamp: str = "") -> Any:
     )  # fmt: skip
     total = len(found.variances)
     with canvas.house():
-        figure = canvas.empty(7.6, title or f"{found.gone} of {total} units are pruned; λ₁ goes from {first}")
+        gone = f"{found.gone} of {total} units are pruned; λ₁ goes from {first}" if found.gone else "No unit is pruned"
+        figure = canvas.empty(7.6, title or gone)
         above, below = figure.subfigures(2, 1, height_ratios=(1, 1.25))
         left, middle, right = above.subplots(1, 3, width_ratios=(1, 1, 1.5))
         receptive(left, ReceptiveFields(found.fields[:SHOWN], total), "a  raw")
