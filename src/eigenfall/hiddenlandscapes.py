@@ -151,7 +151,7 @@ def _layer(model: nn.Module) -> _Layer:
         got=f"currents {type(currents).__name__} and hidden1 {type(first).__name__}",
         remedy="Use frobenius of kind smoothness, which takes any layer.",
     )
-    weights = currents.weight.detach()  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    weights = model.get_parameter("currents.weight").detach()
     return _Layer(weights, first.power, first.scale) if isinstance(first, RePU) else _Layer(weights, 1.0, 1.0)
 
 

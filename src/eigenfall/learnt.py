@@ -238,5 +238,17 @@ def rows_of(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]
 
 def notices_of(convergence: Convergence | None, pruned: Pruned | None) -> list[str]:
     """What a reader must know of the layer."""
-    told = [f"WARN: currents: {convergence}"] if convergence is not None and not convergence.converged else []
+    told = []
+    if convergence is not None and not convergence.converged:
+        told.append(f"WARN: currents: {convergence}{_left_behind(convergence)}")
     return [*told, *([f"currents: {pruned}"] if pruned is not None and pruned.count else [])]
+
+
+def _left_behind(convergence: Convergence) -> str:
+    """How many units that are off never win, said where it matters."""
+    count = 0 if convergence.dead is None else int((convergence.off & convergence.dead).sum())
+    if count == 0 or convergence.norms_hold or convergence.collapsed:
+        return ""
+    whose = "that is off" if count == 1 else "that are off"
+    units = "1 unit" if count == 1 else f"{count} units"
+    return f" {units} {whose} won at no input, which longer learning hardly moves: prune, or use fewer units."
