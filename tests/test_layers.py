@@ -45,7 +45,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("adversarial", "displaced", "passes"),
     ("optimisation",),
     ("activations", "figures", "intervals", "learning", "records", "robustness", "simulated", "training"),
-    ("landscapes", "readout"),
+    ("hiddenlandscapes", "landscapes", "models", "readout"),
     # 3
     ("coverage", "neighbourhoods", "pipeline", "presets", "rivals", "subsampling", "surroundings"),
     ("beside",),

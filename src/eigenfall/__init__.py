@@ -14,6 +14,7 @@ _HOME = {
     "compare": "comparison",
     "load": "records",
     "measure": "measurement",
+    "model_of": "models",
     "plot": "figures",
     "ByDistance": "types",
     "Convergence": "types",

@@ -3,6 +3,7 @@
 from eigenfall.comparison import compare as compare
 from eigenfall.figures import plot as plot
 from eigenfall.measurement import measure as measure
+from eigenfall.models import model_of as model_of
 from eigenfall.records import load as load
 from eigenfall.types import ByDistance as ByDistance
 from eigenfall.types import Convergence as Convergence

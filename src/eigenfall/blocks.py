@@ -132,6 +132,26 @@ def hidden_layer(
     return nn.Sequential(OrderedDict(steps))
 
 
+def joined(layer: nn.Module, head: nn.Sequential) -> nn.Sequential:
+    """One model of a layer and a head on it; both are shared, not copied.
+
+    Args:
+        layer: inputs `(batch, inputs)` to currents `(batch, units)`, such as a rule's layer.
+        head: currents to logits, with `hidden1` and `readout`, such as a head makes.
+
+    Returns:
+        Inputs `(batch, ...)` to logits: `flatten`, `currents`, `hidden1`, `readout`.
+    """
+    parts: dict[str, nn.Module] = dict(head.named_children())
+    need(
+        list(parts) == ["hidden1", "readout"],
+        expected="a head with hidden1 and readout",
+        got=f"one with {', '.join(parts) or 'no modules'}",
+        remedy="Make it by a part of kind heads.",
+    )
+    return nn.Sequential(OrderedDict(flatten=nn.Flatten(), currents=layer, **parts))
+
+
 def need_outputs(model: nn.Module, examples: Examples) -> None:
     """Refuse a model that cannot take the inputs, or whose outputs are not one logit per class.
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from eigenfall.check import need
 from eigenfall.distributions import bootstrapped
 from eigenfall.layers import OUTPUTS, device_of, left_as_found
+from eigenfall.planes import places
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.stages import seeded
 from eigenfall.types import Bounds, Estimate, Landscape, LandscapeSummary, Plane
@@ -87,14 +88,14 @@ def landscape(
     length, area = _boundary(grid, classes, inside, float(along[1] - along[0]))
     norms = None
     if norms_every:
-        places = range(middle % norms_every, side, norms_every)
+        rows = range(middle % norms_every, side, norms_every)
         chosen = torch.zeros(side, side, dtype=torch.bool)
-        chosen[torch.tensor([*places])[:, None], torch.tensor([*places])[None]] = True
+        chosen[torch.tensor([*rows])[:, None], torch.tensor([*rows])[None]] = True
         norms = torch.full((side, side), torch.nan, dtype=torch.float64)
         there = chosen & inside
         part = Frobenius() if measure is None else measure
         norms[there] = part(model, inputs[there.flatten().to(inputs.device)], OUTPUTS, seeded(0)).values
-        norms = norms[chosen].reshape(len(places), len(places))
+        norms = norms[chosen].reshape(len(rows), len(rows))
     return Landscape(
         plane=plane,
         along=along,
@@ -111,9 +112,7 @@ def landscape(
 def _inputs(plane: Plane, along: Float64[Tensor, " side"]) -> Float[Tensor, "places ..."]:
     """x₀ + ξ₁u + ξ₂v, ξ₂ by rows and ξ₁ by columns."""
     up, right = torch.meshgrid(along, along, indexing="ij")
-    shape = (-1, *[1] * plane.origin.ndim)
-    right, up = right.reshape(shape).to(plane.origin.device), up.reshape(shape).to(plane.origin.device)
-    return (plane.origin.double() + right * plane.first.double() + up * plane.second.double()).to(plane.origin)
+    return places(plane, right.flatten(), up.flatten())
 
 
 def _inside(inputs: Float[Tensor, "places ..."], bounds: Bounds | None) -> Bool[Tensor, " places"]:

@@ -18,7 +18,7 @@ from eigenfall.convergence import Gates
 from eigenfall.learning import Learning, learn
 from eigenfall.optimisation import Training
 from eigenfall.pruning import Pruning, removed, zeroed
-from eigenfall.readout import fit_head, joined
+from eigenfall.readout import fit_head, joined, scaled
 from eigenfall.rows import row
 from eigenfall.scaling import need_scaling
 from eigenfall.snapshots import flattened, unflattened
@@ -57,6 +57,7 @@ class Learnt:
 
     Attributes:
         model: inputs to logits, with `currents`, `hidden1` and `readout`.
+        head: the part that made the readout, its scale the one that was found.
         convergence: of the layer before pruning; `None` for a rule whose norms go nowhere in particular.
         pruned: which units were kept; `None` if none were to be pruned.
         fields: weights of the first units that are left.
@@ -65,6 +66,7 @@ class Learnt:
     """
 
     model: nn.Module
+    head: Any
     convergence: Convergence | None
     pruned: Pruned | None
     fields: ReceptiveFields
@@ -127,13 +129,14 @@ def learning_model(
     if pruned is not None:
         layer.weight.data = (removed if prune == "removed" else zeroed)(layer.weight.data, pruned.kept)
         weights = removed(weights, pruned.kept)
-    notices = _notices(convergence, pruned)
+    notices = notices_of(convergence, pruned)
     held = _held(state, learning.epochs * learning.batches_in(len(train)))
     begun = {name: value for name, value in (start or {}).items() if name.startswith("head/")}
     yield Moment("judging the layer", 1, 1, lambda: held | begun, said=" ".join(notices))
+    head = scaled(layer, head, train.inputs)
     made = yield from _fitting_head(layer, head, examples, training, seed, held, begun)
-    rows = _rows(convergence, pruned)
-    return Learnt(joined(layer, made), convergence, pruned, _fields(weights, examples), tuple(rows), tuple(notices))
+    rows, fields = rows_of(convergence, pruned), _fields(weights, examples)
+    return Learnt(joined(layer, made), head, convergence, pruned, fields, tuple(rows), tuple(notices))
 
 
 def _learning_layer(
@@ -216,7 +219,7 @@ def _fields(weights: Tensor, examples: Examples) -> ReceptiveFields:
     return ReceptiveFields(some.reshape(len(some), *examples.train.inputs.shape[1:]), len(weights))
 
 
-def _rows(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]:
+def rows_of(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]:
     """Shares of units, each one number."""
     found = []
     if convergence is not None:
@@ -233,7 +236,19 @@ def _rows(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]:
     return found
 
 
-def _notices(convergence: Convergence | None, pruned: Pruned | None) -> list[str]:
+def notices_of(convergence: Convergence | None, pruned: Pruned | None) -> list[str]:
     """What a reader must know of the layer."""
-    told = [f"WARN: currents: {convergence}"] if convergence is not None and not convergence.converged else []
+    told = []
+    if convergence is not None and not convergence.converged:
+        told.append(f"WARN: currents: {convergence}{_left_behind(convergence)}")
     return [*told, *([f"currents: {pruned}"] if pruned is not None and pruned.count else [])]
+
+
+def _left_behind(convergence: Convergence) -> str:
+    """How many units that are off never win, said where it matters."""
+    count = 0 if convergence.dead is None else int((convergence.off & convergence.dead).sum())
+    if count == 0 or convergence.norms_hold or convergence.collapsed:
+        return ""
+    whose = "that is off" if count == 1 else "that are off"
+    units = "1 unit" if count == 1 else f"{count} units"
+    return f" {units} {whose} won at no input, which longer learning hardly moves: prune, or use fewer units."

@@ -35,6 +35,8 @@ KINDS = (
     "smoothness",
     "spectra",
 )
+HELD = {"rule": "rules", "head": "heads"}
+"""Settings that hold a part of another kind than the part's own."""
 
 
 # ------------------------------------------------------------------------------- registry
@@ -218,7 +220,7 @@ def read(kind: str, text: str) -> Any:
         one_of(setting, fields, f"setting of {name}")
         need(setting not in given, expected=f"{setting} once in {text!r}", got="it again", remedy="Leave one out.")
         given.add(setting)
-        chosen[setting] = value_of(value, hints[setting], setting, partial(read, kind))
+        chosen[setting] = value_of(value, hints[setting], setting, partial(read, HELD.get(setting, kind)))
     missing = [key for key, field in fields.items() if key not in chosen and _default(field) is dataclasses.MISSING]
     need(
         not missing,

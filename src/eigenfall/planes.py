@@ -9,7 +9,7 @@ Differs from the source: u and v are made orthonormal, so that lengths on the pl
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from eigenfall.check import need
@@ -75,6 +75,46 @@ def planes_through(images: Float[Tensor, "images ..."], generator: torch.Generat
         first, second, third = (images[place] for place in drawn)
         planes.append(_plane(first, second - first, third - first, drawn[0], "images", (second, third)))
     return tuple(planes)
+
+
+def places(
+    plane: Plane, right: Float64[Tensor, " places"], up: Float64[Tensor, " places"]
+) -> Float[Tensor, "places ..."]:
+    """Inputs x₀ + ξ₁u + ξ₂v of a plane, in its own precision.
+
+    Args:
+        plane: where.
+        right: ξ₁ of each place.
+        up: ξ₂ of each place.
+    """
+    shape = (-1, *[1] * plane.origin.ndim)
+    right, up = right.reshape(shape).to(plane.origin.device), up.reshape(shape).to(plane.origin.device)
+    return (plane.origin.double() + right * plane.first.double() + up * plane.second.double()).to(plane.origin)
+
+
+def plane_points(
+    base: Float[Tensor, "..."], generator: torch.Generator, extent: float = 20.0, steps: int = 100
+) -> Float[Tensor, "steps steps ..."]:
+    """The whole grid x₀ + ξ₁u + ξ₂v, ξ₂ by rows and ξ₁ by columns, on a random plane: 123 MB for 100 × 100 of CIFAR.
+
+    Args:
+        base: x₀, one input.
+        generator: of the directions, as `random_planes` draws them.
+        extent: ξ₁ and ξ₂ go from −extent to extent, in input units (L2).
+        steps: places along each.
+
+    Raises:
+        ValueError: if the extent is not above 0, or there are fewer than two steps.
+    """
+    need(
+        extent > 0 and steps >= 2,
+        expected="an extent above 0 and 2 steps or more",
+        got=f"extent={extent:g}, steps={steps}",
+        remedy="Holzhausen et al. use 20 and 100.",
+    )
+    (plane,) = random_planes(base[None], generator)
+    along = torch.linspace(-extent, extent, steps, dtype=torch.float64)
+    return torch.stack([places(plane, along, row.expand(steps)) for row in along])
 
 
 def _normal(image: Tensor, generator: torch.Generator) -> Tensor:

@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.blocks import RePU
+from eigenfall.blocks import joined as joined
 from eigenfall.check import need
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.optimisation import Training
@@ -30,26 +31,6 @@ BUDGET = 2**31
 
 FIXED = (RePU, nn.Identity)
 """Activations without parameters, statistics or draws: they too are computed once."""
-
-
-def joined(layer: nn.Module, head: nn.Sequential) -> nn.Sequential:
-    """One model of a layer and a head on it; both are shared, not copied.
-
-    Args:
-        layer: inputs `(batch, inputs)` to currents `(batch, units)`, such as a rule's layer.
-        head: currents to logits, with `hidden1` and `readout`, such as a head makes.
-
-    Returns:
-        Inputs `(batch, ...)` to logits: `flatten`, `currents`, `hidden1`, `readout`.
-    """
-    parts: dict[str, nn.Module] = dict(head.named_children())
-    need(
-        list(parts) == ["hidden1", "readout"],
-        expected="a head with hidden1 and readout",
-        got=f"one with {', '.join(parts) or 'no modules'}",
-        remedy="Make it by a part of kind heads.",
-    )
-    return nn.Sequential(OrderedDict(flatten=nn.Flatten(), currents=layer, **parts))
 
 
 def fit_head(

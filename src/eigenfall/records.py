@@ -41,7 +41,7 @@ from eigenfall.references import bibliography, citations
 from eigenfall.types import Measurement, Record, Row
 
 SCHEMA = 1
-DECIDES_NOTHING = ("device", "classes", "hash")
+DECIDES_NOTHING = ("device", "classes", "fitted_head", "hash")
 """Settings that are kept but stay out of the hash."""
 TOLD = ("run", "versions", "rows", "measurement", "history", "bibliography")
 """What a record tells, in the order of `record.json`."""

@@ -7,7 +7,7 @@ was stopped goes on from its last checkpoint, bit-equal.
 import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from eigenfall import parts, records
 from eigenfall.adversarial import MANY
+from eigenfall.architectures.learnt import LearntLayer
 from eigenfall.check import need
 from eigenfall.exponents import measuring_responses
 from eigenfall.histories import overfitted, stale_of
 from eigenfall.layers import device_of
-from eigenfall.learnt import Learnt, learning_model
+from eigenfall.learnt import Learnt, learning_model, notices_of, rows_of
 from eigenfall.measurement import measuring
 from eigenfall.rows import with_context
 from eigenfall.settings import Run, name_of, parts_of, settings_of
@@ -191,6 +192,8 @@ class _Done:
     measurement: Measurement
     weights: Mapping[str, Tensor] | None = None
     history: tuple[Row, ...] = ()
+    found: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that the run itself found: kept beside those that it was given."""
 
 
 def _of_responses(run: Run, responses: Responses, root: Path, key: str) -> Generator[Event, None, _Done]:
@@ -238,7 +241,8 @@ def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[
         rows=(*learnt.rows, *done.measurement.rows),
         notices=(*learnt.notices, *done.measurement.notices),
     )
-    return replace(done, measurement=measurement, history=tuple(history))
+    found = {"fitted_head": parts.spell(learnt.head)}
+    return replace(done, measurement=measurement, history=tuple(history), found=found)
 
 
 def _of_model(
@@ -248,7 +252,25 @@ def _of_model(
     need_surroundings(run.plan, examples.test.inputs)
     if run.verb == "train":
         history = yield from _trained(run, model, examples, root, key)
-    return replace((yield from _measured(run, model, twin, examples)), history=history)
+    done = yield from _measured(run, model, twin, examples)
+    measurement = _judged_before(run.architecture, done.measurement)
+    return replace(done, measurement=measurement, history=history)
+
+
+def _judged_before(architecture: Any, measurement: Measurement) -> Measurement:
+    """A measurement of a learnt layer with what its record says of it: one that is off stays so, measured again."""
+    folder = architecture.weights.parent if isinstance(architecture, LearntLayer) and architecture.weights else None
+    if folder is None or not (folder / "record.json").is_file():
+        return measurement
+    before = records.load(folder).measurement
+    return replace(
+        measurement,
+        convergence=before.convergence,
+        pruned=before.pruned,
+        fields=before.fields,
+        rows=(*rows_of(before.convergence, before.pruned), *measurement.rows),
+        notices=(*notices_of(before.convergence, before.pruned), *measurement.notices),
+    )
 
 
 def _measured(run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples) -> Generator[Event, None, _Done]:
@@ -313,6 +335,6 @@ def execute(run: Run, root: Path, subject: Responses | Examples | None = None) -
         rows=with_context([*done.measurement.rows, *stale], context),
         notices=(*done.measurement.notices, *notices, *overfitted(done.history)),
     )
-    told = {**settings, "device": run.device, "classes": classes}
+    told = {**settings, **done.found, "device": run.device, "classes": classes}
     record = records.save(root, told, measurement, done.weights, done.history, parts_of(run, measurement))
     yield Event(name, "finished", record=record.path)

@@ -1,4 +1,4 @@
-"""Every architecture: seeded, finite, one logit per class, hidden layers by name; other people's need a factory."""
+"""Every architecture: seeded, finite, one logit per class, hidden layers by name. Those of elsewhere need a maker."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from eigenfall import parts
 from eigenfall.layers import hidden_names, hidden_of
 from eigenfall.types import Examples, Split
 
-OWN = [name for name in parts.names("architectures") if name != "imported"]
+OWN = [name for name in parts.names("architectures") if name not in ("imported", "learnt")]
 EVERY = [name for own in OWN for name in (own, *(f"{own}@{preset}" for preset in parts.presets("architectures", own)))]
 
 

@@ -206,16 +206,3 @@ def test_a_run_becomes_a_record(tmp_path):
     assert "Krotov" in record.bibliography
     (again,) = [event for event in execute_all([RUN], tmp_path) if event.record]
     assert again.again
-
-
-def test_a_learnt_record_is_no_model_to_measure_again(tmp_path):
-    from eigenfall.commands.subjects import _of_record
-
-    (event,) = [event for event in execute_all([RUN], tmp_path) if event.record]
-    with pytest.raises(ValueError) as raised:
-        _of_record(event.record, "")
-    assert str(raised.value) == (
-        f"Expected a finished run that was trained or measured in {event.record}, got one that learnt by a rule, whose "
-        "layer no architecture makes yet. Learn it again with the measures that you want: eigenfall learn takes the "
-        "same flags."
-    )

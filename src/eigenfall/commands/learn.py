@@ -9,7 +9,8 @@ from eigenfall.check import need, one_of
 from eigenfall.commands.flags import Flags, Measuring
 from eigenfall.commands.train import default_workers, finish
 from eigenfall.learning import Learning
-from eigenfall.optimisation import Training
+from eigenfall.optimisation import PRESETS as TRAININGS
+from eigenfall.optimisation import Training, shortened
 from eigenfall.pruning import PRESETS, Pruning
 from eigenfall.settings import Run
 
@@ -21,15 +22,16 @@ def learn(
     rule: str = "krotov",
     data: str = "digits",
     units: int = 100,
-    epochs: int = 50,
+    epochs: int = 1000,
     learn_batch: int = 100,
     last_batch: Literal["keep", "drop"] = "keep",
     prune: str = "none",
     pruned: Literal["removed", "zeroed"] = "removed",
     head: str = "repu",
+    head_training: str = "",
     head_epochs: int = 50,
-    learning_rate: float = 1e-3,
-    train_batch: int = 128,
+    learning_rate: float | None = None,
+    train_batch: int | None = None,
     patience: int | None = None,
     arm: str = "",
     seeds: int = 1,
@@ -56,9 +58,11 @@ def learn(
             holzhausen2024, holzhausen2024_accepted.
         pruned: whether they are removed, or zeroed as published.
         head: activation, readout and its loss, see `eigenfall parts heads`.
+        head_training: how the head is fitted, a published schedule that is shortened to `head_epochs`: pnas_mnist,
+            pnas_cifar, holzhausen2024_head, holzhausen2024, holzhausen2024_spectral; empty: Adam at a constant rate.
         head_epochs: passes over the training split that fit the head.
-        learning_rate: of Adam, which fits the head.
-        train_batch: inputs in one update of the head.
+        learning_rate: of Adam, which fits the head; none: 0.001, or the schedule's.
+        train_batch: inputs in one update of the head; none: 128, or as published.
         patience: stop fitting after so many epochs without a better validation accuracy; none: never.
         arm: name of these runs; empty: the rule's.
         seeds: how many seeds.
@@ -71,6 +75,7 @@ def learn(
     """
     need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
     made = parts.read("rules", rule)
+    training = training_of(head_training, head_epochs, learning_rate, train_batch, patience)
     runs = [
         Run(
             verb="learn",
@@ -82,9 +87,7 @@ def learn(
             learning=Learning(units, epochs, learn_batch, last_batch),
             pruning=pruning_of(prune),
             pruned=pruned,
-            training=Training(
-                learning_rate=learning_rate, batch_size=train_batch, epochs=head_epochs, patience=patience
-            ),
+            training=training,
             plan=replace(plan, layers=plan.layers or LAYERS),
             stimuli=stimuli,
             device=device,
@@ -100,3 +103,20 @@ def pruning_of(name: str) -> Pruning | None:
     known = {"none": None, "mixture": Pruning(), **PRESETS}
     one_of(name, known, "way of pruning")
     return known[name]
+
+
+def training_of(
+    name: str, epochs: int, learning_rate: float | None, batch_size: int | None, patience: int | None
+) -> Training:
+    """How the head is fitted: a published training over fewer epochs, or Adam at a constant rate."""
+    if name:
+        one_of(name, TRAININGS, "training of a head")
+        need(
+            learning_rate is None,
+            expected="--learning-rate or --head-training",
+            got="both",
+            remedy="A published training brings its learning rates: leave one out.",
+        )
+    training = shortened(TRAININGS[name], epochs) if name else Training(epochs=epochs)
+    given = {"learning_rate": learning_rate, "batch_size": batch_size}
+    return replace(training, patience=patience, **{key: value for key, value in given.items() if value is not None})

@@ -8,6 +8,7 @@ from eigenfall import matfiles, parts, records
 from eigenfall.architectures.imported import Imported
 from eigenfall.check import need
 from eigenfall.hdf5files import holds
+from eigenfall.models import architecture_of
 from eigenfall.settings import Run
 from eigenfall.signatures import contents
 from eigenfall.suite2pfolder import is_suite2p
@@ -131,22 +132,8 @@ def _of_recording(recording: Any, axes: str) -> Run:
 
 def _of_record(folder: Path, data: str) -> Run:
     """A finished run's model, with its weights, on its own data unless others are named."""
-    run = records.load(folder).run
-    need(
-        run.get("verb") != "learn",
-        expected=f"a finished run that was trained or measured in {folder}",
-        got="one that learnt by a rule, whose layer no architecture makes yet",
-        remedy="Learn it again with the measures that you want: eigenfall learn takes the same flags.",
-    )
-    need(
-        "architecture" in run,
-        expected=f"a finished run of a model in {folder}",
-        got="one of a recording",
-        remedy="Name the file of responses itself.",
-    )
-    architecture = parts.read("architectures", str(run["architecture"]))
-    if not isinstance(architecture, Imported):
-        architecture = Imported(architecture=architecture, weights=folder / "weights.safetensors")
+    record = records.load(folder)
+    run, architecture = record.run, architecture_of(record)
     return Run(
         verb="measure",
         arm=f"{run['arm']} s{run['seed']}",

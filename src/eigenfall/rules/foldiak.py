@@ -16,7 +16,7 @@ outputs of 0 and 1, which no gradient passes. The first thresholds are found as 
 which they alone learn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -187,6 +187,22 @@ class Foldiak:
         """
         need_one_seed(state.weights)
         return SettledLayer(state.weights[0], state.lateral[0], state.thresholds[0], self)
+
+    def restored(self, tensors: Mapping[str, Tensor]) -> nn.Module:
+        """The layer as it is measured, made again of its tensors by name.
+
+        Raises:
+            ValueError: if these are not a settled layer's.
+        """
+        names = ("weights", "lateral", "thresholds")
+        need(
+            set(tensors) == set(names),
+            expected=f"{', '.join(names)} of a settled layer",
+            got=", ".join(sorted(tensors)) or "none",
+            remedy="Give the weights of a layer that learnt by this rule.",
+        )
+        weights, lateral, thresholds = (tensors[name] for name in names)
+        return SettledLayer(weights, lateral, thresholds, self)
 
     def _learn(self, state: State, batch: Tensor, responses: Tensor, firing: Tensor, progress: Progress) -> None:
         """Forward and lateral weights, in place."""
