@@ -18,8 +18,8 @@ from eigenfall.attacks import fgsm, noise, pgd
 from eigenfall.attacks.apgd import APGD
 from eigenfall.attacks.autoattack import AutoAttack
 from eigenfall.attacks.bisection import Bisection
-from eigenfall.attacks.fmn import FMN
 from eigenfall.attacks.fgsm import FGSM
+from eigenfall.attacks.fmn import FMN
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
 from eigenfall.attacks.square import Square

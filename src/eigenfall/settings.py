@@ -81,9 +81,7 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
     several = {name: getattr(plan, name) for name in SEVERAL}
     plain = asdict(replace(plan, **dict.fromkeys(SEVERAL, ())))
     del plain["cluster"]  # where second moments are found
-    spelt = {
-        name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()
-    }
+    spelt = {name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()}
     told = plain | spelt
     if not plan.probe:
         del told["probe"], told["probe_fits"]
@@ -143,7 +141,9 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     plan = run.plan
     bundle = PRESETS[plan.preset] if measurement.curves else None
     attacks = (
-        () if bundle is None else (*bundle.attacks.values(), *(one for each in bundle.readings.values() for one in each.attacks.values()))
+        ()
+        if bundle is None
+        else (*bundle.attacks.values(), *(one for each in bundle.readings.values() for one in each.attacks.values()))
     )
     smoothness = (plan.smoothness or (Frobenius(),)) if measurement.smoothness else ()
     corrupted = measurement.corruptions.corruptions.values() if measurement.corruptions is not None else ()

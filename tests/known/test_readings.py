@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import nets
 import pytest
@@ -50,7 +51,7 @@ def seeded(seed=0):
 def test_a_grid_has_both_its_ends_and_steps_of_one_ratio():
     grid = log_grid(1e-6, 10**-1.5, 400)
     assert (grid[0], grid[-1], len(grid)) == (1e-6, 10**-1.5, 400)
-    ratios = [after / before for before, after in zip(grid, grid[1:])]
+    ratios = [after / before for before, after in pairwise(grid)]
     assert ratios == pytest.approx([10 ** (4.5 / 399)] * 399, rel=1e-12)
 
 
@@ -70,8 +71,12 @@ def test_published_grids(name, points, lows, steps):
         assert grid[-1] == (10**-1.5, pytest.approx(8.25, abs=0.005))[which]
         step = grid[1] / grid[0]
         assert step <= steps[which] + 5e-5
-        assert len(grid) == 400 or step ** ((len(grid) - 1) / (len(grid) - 2)) > steps[which]  # a point fewer is too few
-    assert readings["published_fgsm"].epsilons == readings["minimal_linf"].epsilons == readings["published_pgd"].epsilons
+        assert (
+            len(grid) == 400 or step ** ((len(grid) - 1) / (len(grid) - 2)) > steps[which]
+        )  # a point fewer is too few
+    assert (
+        readings["published_fgsm"].epsilons == readings["minimal_linf"].epsilons == readings["published_pgd"].epsilons
+    )
 
 
 @pytest.mark.parametrize(("ends", "got"), [((0.0, 1.0, 5), "0, 1 and 5"), ((1.0, 1.0, 5), "1, 1 and 5"),
