@@ -5,7 +5,6 @@ schedule, and tested at `paper` scale alone; the exponents of raw images and of 
 touches, at `small` too. Orders and ratios are tested at every scale that has five seeds.
 """
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from eigenfall.papers.holzhausen2024 import verdicts
@@ -17,11 +16,17 @@ from eigenfall.papers.holzhausen2024.found import (
     accuracy,
     alpha,
     corrected_distance,
+    corrected_median,
     half,
+    own_distance,
     published_distance,
+    single_step_median,
     squared_weights,
+    straightness,
 )
+from eigenfall.papers.holzhausen2024.ensembles import counted
 from eigenfall.papers.holzhausen2024.fronts import at_equal_accuracy
+from eigenfall.papers.holzhausen2024.planes import STEEPNESS
 from eigenfall.types import Answer, Claim, Judged, Record
 
 ORDERS = ("quick", "small", "paper")
@@ -146,8 +151,6 @@ def _halves(found: Found) -> Iterator[Judged]:
 
 
 def _landscapes(found: Found) -> Iterator[Judged]:
-    from eigenfall.papers.holzhausen2024.planes import LARGEST, MEDIAN, middle
-
     order = ("BP", "KH", "JReg", "L2")
     claim = Claim(
         "7.5 order of landscapes",
@@ -156,15 +159,13 @@ def _landscapes(found: Found) -> Iterator[Judged]:
         scales=ORDERS,
     )
     published, corrected = (
-        _told(claim, found, order, lambda which=which: verdicts.order(_values(found, order, middle(which))))
-        for which in (LARGEST, MEDIAN)
+        _told(claim, found, order, lambda of=of: verdicts.order(_values(found, order, of)))
+        for of in (STEEPNESS["published"], STEEPNESS["corrected"])
     )
     yield Judged(claim, published, corrected)
 
 
 def _ensemble(found: Found) -> Iterator[Judged]:
-    from eigenfall.papers.holzhausen2024.ensembles import counted
-
     for what, count, width in (("images", 79, 11), ("white noise", 7, 7), ("both", 7, 7)):
         says = f"{count} of 100 layers have λ_n ≤ λ_1/n at every rank, over {what}"
         claim = Claim(f"7.6 {what}", "§7.6", says, (count - width) / 100, (count + width) / 100, NUMBERS)
@@ -179,7 +180,7 @@ def _spectral(found: Found) -> Iterator[Judged]:
         claim = Claim(f"7.7 {activation}", "§7.7", says, scales=ORDERS)
         published, corrected = (
             _told(claim, found, [plain, under], lambda of=of: verdicts.order(_values(found, [plain, under], of)))
-            for of in (published_distance("random"), _own("random"))
+            for of in (published_distance("random"), own_distance("random"))
         )
         yield Judged(claim, published, corrected)
 
@@ -217,8 +218,6 @@ def _q2(found: Found) -> Judged:
 
 def _single_step(claim: Claim, found: Found) -> Answer:
     """Corrected: the L∞ distance that one gradient sign finds, over the smallest that any attack finds."""
-    from eigenfall.papers.holzhausen2024.found import corrected_median, single_step_median
-
     def ratios() -> Answer:
         pairs = {
             arm: (
@@ -261,7 +260,7 @@ def _q4(found: Found) -> Judged:
     arms = ("BP", "spectral")
     published = verdicts.void(Claim("", "", "", void=_NO_TARGET))
     corrected = _told(
-        claim, found, arms, lambda: _no_gain(verdicts.order(_values(found, ["spectral", "BP"], _own("pgd"))))
+        claim, found, arms, lambda: _no_gain(verdicts.order(_values(found, ["spectral", "BP"], own_distance("pgd"))))
     )
     return Judged(claim, published, corrected)
 
@@ -302,25 +301,9 @@ def _q6(found: Found) -> Judged:
         )
         return Answer("NOT TESTED", told=told)
 
-    from eigenfall.papers.holzhausen2024.found import straightness
-
     answer = _told(claim, found, COMPARED, straight)
     return Judged(claim, answer, answer)
 
 
 def _values(found: Found, names: Sequence[str], number: Number) -> Mapping[str, Sequence[float]]:
     return {name: found.values(name, number) for name in names}
-
-
-def _own(perturbation: str) -> Number:
-    from eigenfall.papers.holzhausen2024.found import corrected_median
-
-    def number(record: Record) -> float:
-        return corrected_median(record, perturbation)  # pyright: ignore[reportArgumentType]
-
-    return number
-
-
-def finite(values: Sequence[float]) -> bool:
-    """Whether all are."""
-    return all(math.isfinite(value) for value in values)

@@ -186,3 +186,15 @@ def corrected_distance(found: Found, perturbation: Perturbation) -> Number:
 def own_distance(perturbation: Perturbation) -> Number:
     """The same over the record's own right images."""
     return lambda record: corrected_median(record, perturbation)
+
+
+def single_step_median(record: Record) -> float:
+    """Median L∞ distance of own right images that one gradient sign of cross-entropy finds, to the grid's step."""
+    curve = _curve(record, "published_fgsm")
+    first = first_flip(curve)[curve.clean_correct]
+    return of_distances(first, curve.epsilons[-1]).quantile(0.5)[0]
+
+
+def straightness(record: Record) -> float:
+    """R² of the line through the currents' spectrum in log-log."""
+    return record.measurement.fits["currents"].r2
