@@ -418,6 +418,22 @@ def test_numbers_in_words():
     [
         (lambda: robustness([], L3), "Expected at least one model to draw, got none. Measure before drawing."),
         (
+            lambda: robustness([*three(KH=attacked()), Perturbation("noise", "gaussian", {})], L3),
+            "Expected at least one model to draw, got none. Measure before drawing.",
+        ),
+        (
+            lambda: accuracy_against_distance([Front("PGD", {"KH": ()}, {})], L3),
+            "Expected at least one model to draw, got none. Measure before drawing.",
+        ),
+        (
+            lambda: training_curves([History("loss", {})]),
+            "Expected at least one model to draw, got none. Measure before drawing.",
+        ),
+        (
+            lambda: landscapes({}, L3),
+            "Expected at least one model to draw, got none. Measure before drawing.",
+        ),
+        (
             lambda: spectra({"KH": {}}),
             "Expected at least one subset of units to draw, got none. Measure before drawing.",
         ),

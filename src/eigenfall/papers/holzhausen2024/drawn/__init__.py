@@ -7,7 +7,7 @@ from eigenfall.papers.holzhausen2024.drawn.ensembles import ensemble, within_bou
 from eigenfall.papers.holzhausen2024.drawn.fronts import Front, Standing, accuracy_against_distance, mnist_spectral
 from eigenfall.papers.holzhausen2024.drawn.histories import History, Logged, training_curves
 from eigenfall.papers.holzhausen2024.drawn.maps import Seen, landscapes
-from eigenfall.papers.holzhausen2024.drawn.weights import Pruned, weights
+from eigenfall.papers.holzhausen2024.drawn.pruning import Pruned, weights
 
 __all__ = [
     "Attacked",

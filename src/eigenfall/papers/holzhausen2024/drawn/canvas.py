@@ -69,10 +69,23 @@ def empty(height: float, title: str) -> Any:
 
 
 def need_models(models: Iterable[str], what: str = "model") -> tuple[str, ...]:
-    """Names in order, each once; none is refused."""
+    """Names in order, each once.
+
+    Raises:
+        ValueError: if there is none.
+    """
     names = tuple(dict.fromkeys(models))
     need(len(names) >= 1, expected=f"at least one {what} to draw", got="none", remedy="Measure before drawing.")
     return names
+
+
+def in_all(panels: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    """Names of the models of all panels in order, each once.
+
+    Raises:
+        ValueError: if there is no panel, or one without a model.
+    """
+    return need_models(name for panel in panels for name in need_models(panel))
 
 
 def looks(names: Sequence[str], study: Sequence[str]) -> dict[str, Series]:
@@ -81,12 +94,12 @@ def looks(names: Sequence[str], study: Sequence[str]) -> dict[str, Series]:
     return {name: series(places.index(name)) for name in names}
 
 
-def key(look: Series, label: str, mark: bool = True, line: bool = True) -> Any:
-    """An entry of a legend."""
+def key(look: Series, label: str) -> Any:
+    """A model's entry in the legend."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], color=look.colour, linestyle=look.line if line else "", linewidth=2,
-                  marker=look.mark if mark else "", markersize=6, label=plain(label))  # fmt: skip
+    return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=2, marker=look.mark, markersize=6,
+                  label=plain(label))  # fmt: skip
 
 
 def finish(figure: Any, keys: Sequence[Any], caption: str, stamp: str, columns: int = 6) -> Any:
@@ -180,12 +193,12 @@ def published(ax: Any, across: float, up: float, look: Series) -> None:
             markeredgewidth=1.4, linestyle="", gid="paper", zorder=5)  # fmt: skip
 
 
-def hollow(label: str = "hollow: the paper") -> Any:
+def hollow() -> Any:
     """Legend entry of what `published` draws."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], linestyle="", marker="o", markersize=7, markerfacecolor="white", markeredgecolor=INK,
-                  markeredgewidth=1.4, label=label)  # fmt: skip
+                  markeredgewidth=1.4, label="hollow: the paper")  # fmt: skip
 
 
 def told(values: Mapping[str, float], digits: int = 3) -> str:

@@ -81,7 +81,7 @@ def robustness(
     Raises:
         ValueError: if there is nothing to draw, or an epsilon has no place on a logarithmic axis.
     """
-    names = canvas.need_models(name for one in found for name in one.models)
+    names = canvas.in_all(one.models for one in found)
     look = canvas.looks(names, study)
     with canvas.house():
         figure = canvas.empty(1.9 + len(found) * max(2.9, 1.5 + 0.24 * len(names)), title or _furthest(found, unit))
@@ -90,7 +90,7 @@ def robustness(
             _boxes(right, one, unit, look)
         keys = [canvas.key(look[name], name) for name in names]
         if any(math.isfinite(each.paper) for one in found for each in one.models.values()):
-            keys.append(canvas.hollow("hollow: the paper"))
+            keys.append(canvas.hollow())
         counts = [len(each.accuracy) for one in found for each in one.models.values()]
         caption = (
             ("Relative: of what the unperturbed model classifies correctly. " if relative else "")

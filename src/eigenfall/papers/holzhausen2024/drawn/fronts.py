@@ -66,7 +66,7 @@ def accuracy_against_distance(
     Raises:
         ValueError: if there is nothing to draw.
     """
-    names = canvas.need_models(name for one in found for name in one.models)
+    names = canvas.in_all([name for name, settings in one.models.items() if settings] for one in found)
     look = canvas.looks(names, study)
     with canvas.house():
         down = -(-len(found) // 2)

@@ -57,7 +57,7 @@ def training_curves(found: Sequence[History], title: str = "", stamp: str = "", 
     Raises:
         ValueError: if there is nothing to draw.
     """
-    names = canvas.need_models(name for one in found for name in one.models)
+    names = canvas.in_all(one.models for one in found)
     look = canvas.looks(names, study)
     if not title:
         ends = {name: float(each.values[:, -1].mean()) for name, each in found[0].models.items()}
