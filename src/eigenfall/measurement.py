@@ -25,7 +25,7 @@ from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.robustness import gathering, headline_stands, judged, of_reading
 from eigenfall.robustness.sound import need_finite_weights
-from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_spectrum, of_verdicts
+from eigenfall.rows import of_clean, of_curve, of_dimensions, of_gap, of_randomised, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.surroundings import exploring, need_surroundings, spoiling
@@ -58,12 +58,20 @@ def _spectra(found: Mapping[str, tuple[Responses, Any]], plan: Plan) -> Generato
             key = f"{layer}, {parts.name_of(estimator)}" if place else layer
             yield Stage(f"spectrum of {key}", number, len(found))
             spectra[key] = spectrum = estimator(responses, _seeded(plan.seed))
-            if plan.draws:
-                fits[key] = half_samples(responses, spectrum, estimator, fit, _seeded(plan.seed), draws=plan.draws)
-            else:
-                fits[key] = fit(spectrum)
+            notices += [f"{key}: {notice}" for notice in spectrum.notices]
+            try:
+                if plan.draws:
+                    fits[key] = half_samples(responses, spectrum, estimator, fit, _seeded(plan.seed), draws=plan.draws)
+                else:
+                    fits[key] = fit(spectrum)
+            except ValueError as reason:
+                if plan.unfit == "refuse":
+                    raise
+                rows += of_dimensions(spectrum, key)
+                notices.append(f"WARN: {key}: no exponent. {reason}")
+                continue
             rows += of_spectrum(spectrum, fits[key], key, parts.semantics("fits", fit), parts.spell(fit))
-            notices += [f"{key}: {notice}" for notice in (*spectrum.notices, *fits[key].notices)]
+            notices += [f"{key}: {notice}" for notice in fits[key].notices]
         notices += [f"{layer}: {count} {what} left out." for what, count in responses.dropped.items()]
     return {"spectra": spectra, "fits": fits, "rows": rows, "notices": notices}
 

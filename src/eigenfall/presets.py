@@ -111,6 +111,8 @@ EVERY = (*QUICK, Converged(), BlackBox(), Transfer())
 
 SEARCHES = {"bisection": Bisection(), "fmn": FMN(), "fmn_from_input": FMN(start="input")}
 """What looks for the smallest perturbation; fmn starts from what DeepFool finds."""
+REPEATED = log_grid(0.01, 2.0, 14)
+"""Deviations at which noise is drawn again and again, in L3 units."""
 NOISE_END = 10 ** math.log(2.5)
 """Where the published grid of noise ends, 8.25: a natural logarithm where 10 ** log10(2.5) was meant."""
 
@@ -122,6 +124,8 @@ def read_as_holzhausen2024(
 
     published_random, published_fgsm, published_pgd: as released. Noise is not clipped, one draw at each epsilon, so
     that its first flip falls as the grid grows denser: only the published grid gives the published distance.
+    repeated_random: the same noise, drawn 20 times: at which deviation half of the draws flip does not depend on how
+    dense the grid is.
     minimal_linf, minimal_l2: the smallest perturbation that any of three searches finds for each image, since on units
     of a high power none is always near it (docs/robustness.md §3).
 
@@ -136,6 +140,7 @@ def read_as_holzhausen2024(
         "published_pgd": Reading({"pgd": pgd.PRESETS["holzhausen2024"]}, signs),
     }
     readings = (as_released if published else {}) | {
+        "repeated_random": Reading({"noise": Noise(draws=20)}, REPEATED, "gaussian", clipped=False),
         "minimal_linf": Reading(SEARCHES, signs),
         "minimal_l2": Reading(SEARCHES, log_grid(1e-4, 4.0, 100), "L2"),
     }

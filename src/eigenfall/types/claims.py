@@ -18,6 +18,7 @@ class Claim:
         key: short name, unique within the paper.
         where: section, table or figure.
         says: what the paper says, in words.
+        section: under which heading it stands.
         low: lower end of the band in which our number must lie; `None` for an order.
         high: its upper end.
         scales: at which it is tested.
@@ -27,6 +28,7 @@ class Claim:
     key: str
     where: str
     says: str
+    section: str = ""
     low: float | None = None
     high: float | None = None
     scales: tuple[str, ...] = ()

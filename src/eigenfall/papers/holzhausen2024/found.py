@@ -22,7 +22,7 @@ from eigenfall.types import Record, RobustnessCurve
 
 Perturbation = Literal["random", "fgsm", "pgd"]
 PERTURBATIONS: tuple[Perturbation, ...] = ("random", "fgsm", "pgd")
-CORRECTED = {"random": "noise", "fgsm": "minimal_l2", "pgd": "minimal_linf"}
+CORRECTED = {"random": "repeated_random", "fgsm": "minimal_l2", "pgd": "minimal_linf"}
 """What stands, corrected, in the place of each published perturbation: a single-step sign attack has no corrected form,
 so that the smallest perturbation in L2 stands in its place."""
 COMPARED = ("KH", "L2", "JReg", "BP")
@@ -106,8 +106,13 @@ def train_loss(record: Record) -> float:
 
 
 def alpha(key: str, sign: int = 1) -> Number:
-    """Exponent of a layer's spectrum, by the fit's key; with `sign` −1 as the paper prints it."""
-    return lambda record: sign * record.measurement.fits[key].alpha
+    """Exponent of a layer's spectrum, NaN if it has none; `sign` −1: as the paper prints it."""
+
+    def number(record: Record) -> float:
+        fit = record.measurement.fits.get(key)
+        return math.nan if fit is None else sign * fit.alpha
+
+    return number
 
 
 def _curve(record: Record, name: str) -> RobustnessCurve:
@@ -158,7 +163,7 @@ def half(perturbation: Perturbation) -> Number:
 
 
 def corrected_distances(record: Record, perturbation: Perturbation) -> Float64[Tensor, " inputs"]:
-    """Of each attacked image: standard deviation of noise that flips half of the draws, or the smallest perturbation
+    """Of each attacked image: deviation of unclipped noise that flips half of the draws, or the smallest perturbation
     found in L2 or in L∞; infinite if none was. In L3 units."""
     curve = _curve(record, CORRECTED[perturbation])
     if perturbation == "random":
@@ -197,4 +202,5 @@ def single_step_median(record: Record) -> float:
 
 def straightness(record: Record) -> float:
     """R² of the line through the currents' spectrum in log-log."""
-    return record.measurement.fits["currents"].r2
+    fit = record.measurement.fits.get("currents")
+    return math.nan if fit is None else fit.r2

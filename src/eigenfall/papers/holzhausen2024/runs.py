@@ -38,11 +38,18 @@ from eigenfall.settings import Run
 from eigenfall.spectra.pca import PCA
 from eigenfall.spectra.pca import PRESETS as PCA_PRESETS
 
-Kind = Literal["paper", "beside", "sweep", "rule", "spectral"]
+Kind = Literal["paper", "beside", "sweep", "rule", "spectral", "codes"]
 
-LAYERS = ("currents", "hidden1")
-L2_SWEEP = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+L2_SWEEP = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 JACOBIAN_SWEEP = (1e-4, 1e-3, 1e-2, 1e-1)
+WIDE = 2000
+"""Units of the untrained layer whose exponent the paper prints; nothing is trained, so that `small` has it too."""
+NOT_QUICK = {
+    *("SpecReg-KH", "dropout", "adversarial", "L2 0.0001", "L2 0.003", "Jacobian 0.0001", "Jacobian 0.1"),
+    *("Oja", "Sanger", "similarity", "BCM", "Földiák", "MNIST tanh", "MNIST tanh, spectral", "KH ensemble"),
+    *("raw", "Init, 2 000 units"),
+}
+"""Arms that `quick` leaves out."""
 
 
 @dataclass(frozen=True)
@@ -52,19 +59,25 @@ class Arm:
     Attributes:
         name: as tables and figures show it.
         kind: "paper", one of the paper's own; "beside", what should stand beside them; "sweep", a point of a front;
-            "rule", another local rule or a control under the same head; "spectral", a net of §7.7.
+            "rule", another local rule or a control under the same head; "spectral", a net of §7.7; "codes", of which
+            spectra alone are measured.
         settings: what the run is, beside data, plan and seed.
+        layers: whose spectra are measured.
+        seeds: of its runs.
     """
 
     name: str
     kind: Kind
     settings: dict[str, Any]
+    layers: tuple[str, ...] = ("currents", "hidden1")
+    seeds: tuple[int, ...] = SEEDS
 
 
 def arms(scale: Scale) -> tuple[Arm, ...]:
-    """Every arm, in the order of tables."""
-    return (*_paper(SIZES[scale, "main"]), *_beside(SIZES[scale, "main"]), *_sweeps(SIZES[scale, "main"]),
-            *_rules(SIZES[scale, "main"]), *_spectral(SIZES[scale, "spectral"]))  # fmt: skip
+    """Every arm, in the order of tables; `quick` has fewer."""
+    main, under_spectrum = SIZES[scale, "main"], SIZES[scale, "spectral"]
+    found = (*_paper(main), *_beside(main), *_sweeps(main), *_rules(main), *_spectral(under_spectrum), *_codes(main))
+    return tuple(arm for arm in found if scale != "quick" or arm.name not in NOT_QUICK)
 
 
 def decay_like_jreg(batch_size: int) -> WeightDecay:
@@ -140,10 +153,20 @@ def _spectral(size: Size) -> Iterator[Arm]:
     """The four nets of §7.7, with Nassar et al.'s penalty as it should be and without."""
     for activation in ("relu", "tanh"):
         network = MLP(widths=(size.units,), activation=activation)
-        yield Arm(f"MNIST {activation}", "spectral", _trained(size, architecture=network))
+        yield Arm(f"MNIST {activation}", "spectral", _trained(size, architecture=network), ("hidden1",))
         under = SPECTRAL["nassar2020"]
         settings = _trained(size, under, architecture=network, training=size.spectral)
-        yield Arm(f"MNIST {activation}, spectral", "spectral", settings)
+        yield Arm(f"MNIST {activation}, spectral", "spectral", settings, ("hidden1",))
+
+
+def _codes(size: Size) -> Iterator[Arm]:
+    """More layers for the criterion of §7.6; what no schedule touches: raw images and white noise, an untrained layer."""
+    brief = replace(size.head, epochs=1, schedule=())
+    learnt = _learnt(size, learning=size.ensemble_learning, training=brief)
+    yield Arm("KH ensemble", "codes", learnt, ("currents",), tuple(range(len(SEEDS), size.ensemble)))
+    untrained = {"verb": "measure", "architecture": replace(SHLP_PRESETS["holzhausen2024"], width=WIDE)}
+    yield Arm("raw", "codes", untrained, ("flatten",))
+    yield Arm("Init, 2 000 units", "codes", untrained, ("currents",))
 
 
 def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
@@ -152,11 +175,14 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
     Seed by seed, so that what is stopped early has whole seeds; within one, those of one data set together.
     """
     found = [arm for arm in arms(scale) if not names or arm.name in names]
+    every = sorted({seed for arm in found for seed in arm.seeds})
     return [
         Run(arm=arm.name, seed=seed, data=size.data, stimuli="test", device=size.device, plan=plan(size, arm, seed),
             **arm.settings)  # fmt: skip
-        for seed in (seeds or SEEDS)
+        for seed in every
+        if not seeds or seed in seeds
         for arm in found
+        if seed in arm.seeds
         for size in [size_of(scale, arm)]
     ]
 
@@ -167,12 +193,27 @@ def size_of(scale: Scale, arm: Arm) -> Size:
 
 
 def plan(size: Size, arm: Arm, seed: int) -> Plan:
-    """What is measured of an arm: the same of all but for the published readings, which the paper's own have."""
+    """What is measured of an arm: the same of all, but for the published readings, which the paper's own alone have."""
+    released = (PCA(), PCA_PRESETS["holzhausen2024"])
+    if arm.kind == "codes":
+        learnt = arm.settings["verb"] == "learn"
+        return Plan(
+            layers=arm.layers,
+            spectra=released if learnt else (),
+            fits=(LeastSquares(*(size.window if learnt else (11, 500)), "none"),),
+            unfit="say",
+            draws=0,
+            probe=size.probe,
+            smoothness_inputs=0,
+            preset="none",
+            seed=seed,
+        )
     published = arm.kind in ("paper", "spectral")
     return Plan(
-        layers=LAYERS if arm.kind != "spectral" else ("hidden1",),
-        spectra=(PCA(), PCA_PRESETS["holzhausen2024"]) if published else (),
+        layers=arm.layers,
+        spectra=released if published else (),
         fits=(LeastSquares(*size.window, "none"),),
+        unfit="say",
         smoothness_inputs=size.smooth,
         probe=size.probe if published else 0,
         preset=size.bundle if published else f"{size.bundle}_corrected",

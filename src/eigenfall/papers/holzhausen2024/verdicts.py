@@ -28,6 +28,8 @@ def band(claim: Claim, values: Sequence[float]) -> Answer:
         values: one per seed.
     """
     assert claim.low is not None and claim.high is not None  # a claim of another form is no band
+    if lost := _lost({"": values}):
+        return untested(lost)
     estimate = interval(values)
     told = with_interval(estimate)
     if few := _too_few(len(values)):
@@ -46,6 +48,8 @@ def order(values: Mapping[str, Sequence[float]], unit: str = "") -> Answer:
     Returns:
         An answer whose number is the ratio of the pair that is closest to breaking the order.
     """
+    if lost := _lost(values):
+        return untested(lost)
     pairs = list(pairwise(values))
     ratios = {(one, other): _ratio(values[one], values[other], 1 - 0.05 / len(pairs)) for one, other in pairs}
     means = ", ".join(f"{name} {_mean(found):.3g}" for name, found in values.items())
@@ -75,6 +79,8 @@ def near(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], tolerance
     Returns:
         An answer whose number is the ratio that is furthest from 1.
     """
+    if lost := _lost({name: [*above, *below] for name, (above, below) in pairs.items()}):
+        return untested(lost)
     level = 1 - 0.05 / len(pairs)
     ratios = {name: _paired(above, below, level) for name, (above, below) in pairs.items()}
     seeds = min(len(above) for above, _ in pairs.values())
@@ -130,6 +136,16 @@ def _lowest(ratio: Estimate) -> float:
 def _mean(values: Sequence[float]) -> float:
     """Geometric mean."""
     return math.exp(math.fsum(math.log(value) for value in values) / len(values))
+
+
+def _lost(values: Mapping[str, Sequence[float]]) -> str:
+    """Which arms have no number, or one that is not positive and finite where it must be; empty if all have."""
+    told = []
+    for name, found in values.items():
+        bad = sum(not math.isfinite(value) for value in found)
+        if bad or not found:
+            told.append(f"{name}{': ' if name else ''}no number in {bad} of {len(found)} seeds")
+    return "; ".join(told)
 
 
 def _too_few(seeds: int) -> str:
