@@ -44,6 +44,7 @@ L2_SWEEP = (1e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 JACOBIAN_SWEEP = (1e-4, 1e-3, 1e-2, 1e-1)
 WIDE = 2000
 """Units of the untrained layer whose exponent the paper prints; nothing is trained, so that `small` has it too."""
+WIDE_WINDOWS = ((11, 500), (11, 100))
 NOT_QUICK = {
     *("SpecReg-KH", "dropout", "adversarial", "L2 0.0001", "L2 0.003", "Jacobian 0.0001", "Jacobian 0.1"),
     *("Oja", "Sanger", "similarity", "BCM", "Földiák", "MNIST tanh", "MNIST tanh, spectral", "KH ensemble"),
@@ -200,7 +201,8 @@ def plan(size: Size, arm: Arm, seed: int) -> Plan:
         return Plan(
             layers=arm.layers,
             spectra=released if learnt else (),
-            fits=(LeastSquares(*(size.window if learnt else (11, 500)), "none"),),
+            fits=(LeastSquares(*(size.window if learnt else WIDE_WINDOWS[0]), "none"),),
+            probe_fits=(LeastSquares(*(size.noise_window if learnt else WIDE_WINDOWS[1]), "none"),),
             unfit="say",
             draws=0,
             probe=size.probe,
@@ -213,6 +215,7 @@ def plan(size: Size, arm: Arm, seed: int) -> Plan:
         layers=arm.layers,
         spectra=released if published else (),
         fits=(LeastSquares(*size.window, "none"),),
+        probe_fits=(LeastSquares(*size.noise_window, "none"),) if published else (),
         unfit="say",
         smoothness_inputs=size.smooth,
         probe=size.probe if published else 0,

@@ -41,6 +41,7 @@ class Size:
         training: how nets are trained by gradient: schedule S, or for the nets of §7.7 their own rate.
         spectral: how those under the spectral penalty are trained.
         window: first and last rank of every fitted exponent.
+        noise_window: the same over white noise.
         epsilons: budgets of the headline, L∞, in L3 units.
         noise: standard deviations of the noise curve beside the headline, clipped to the images' bounds, in L3 units.
         attacked: how many test images are attacked.
@@ -61,6 +62,7 @@ class Size:
     training: Training
     spectral: Training
     window: tuple[int, int]
+    noise_window: tuple[int, int]
     epsilons: tuple[float, ...]
     noise: tuple[float, ...]
     attacked: int
@@ -87,6 +89,7 @@ _QUICK = Size(
     training=_s(20, 50),
     spectral=_s(20, 50, "holzhausen2024_spectral"),
     window=(6, 80),
+    noise_window=(6, 40),
     epsilons=(0.002, 0.005, 0.01, 0.02, 0.04),
     noise=(0.1, 0.4),
     attacked=50,
@@ -107,6 +110,7 @@ _SMALL_CIFAR = Size(
     training=_s(40, 100),
     spectral=_s(40, 50, "holzhausen2024_spectral"),
     window=(6, 80),
+    noise_window=(6, 40),
     epsilons=(0.0002, 0.0005, 0.001, 0.002, 0.004, 0.008),
     noise=(0.05, 0.2),
     attacked=250,
@@ -141,6 +145,7 @@ _PAPER_CIFAR = Size(
     training=TRAINING["holzhausen2024"],
     spectral=TRAINING["holzhausen2024_spectral"],
     window=(11, 500),
+    noise_window=(11, 100),
     epsilons=_SMALL_CIFAR.epsilons,
     noise=_SMALL_CIFAR.noise,
     attacked=10_000,
