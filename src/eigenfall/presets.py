@@ -117,9 +117,7 @@ NOISE_END = 10 ** math.log(2.5)
 """Where the published grid of noise ends, 8.25: a natural logarithm where 10 ** log10(2.5) was meant."""
 
 
-def read_as_holzhausen2024(
-    signs: tuple[float, ...], deviations: tuple[float, ...], published: bool = True
-) -> Preset:
+def read_as_holzhausen2024(signs: tuple[float, ...], deviations: tuple[float, ...], published: bool = True) -> Preset:
     """`quick` with the readings of Holzhausen et al. 2024 beside it, and what corrects them.
 
     published_random, published_fgsm, published_pgd: as released. Noise is not clipped, one draw at each epsilon, so

@@ -79,7 +79,9 @@ def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, js
     if figure:
         for path in drawn:
             console.print(f"Figure: {path.resolve()}", markup=False, soft_wrap=True)
-        need(bool(drawn), expected=f"the runs of {figure}", got=figures.missing(figure, found), remedy="Leave --arm out.")
+        need(
+            bool(drawn), expected=f"the runs of {figure}", got=figures.missing(figure, found), remedy="Leave --arm out."
+        )
         screen.emit([number for record in records for number in record.measurement.rows], json)
         return
     claims = judged(found)
@@ -128,7 +130,9 @@ def _page(found: Found, claims: Sequence[Judged], drawn: Sequence[Path]) -> str:
     names = {kinds: [each.name for each in arms(found.scale) if each.kind in kinds] for kinds in TABLES.values()}
     tables = [_table(caption, answers.lines(found, names[kinds])) for caption, kinds in TABLES.items()]
     pictures = [
-        Shown(figures.heading(path), path.read_bytes(), figures.heading(path)) for path in drawn if path.suffix == ".svg"
+        Shown(figures.heading(path), path.read_bytes(), figures.heading(path))
+        for path in drawn
+        if path.suffix == ".svg"
     ]
     return reproduction.html(
         f"{TITLE}, scale {found.scale}",
@@ -180,8 +184,8 @@ def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
         size = SIZES[found.scale, "main"]
         told.append(
             Doubt(
-                f"Nets have {size.units} units, not 2 000, learn from fewer images and for fewer steps: the paper's own "
-                "numbers are not tested, its orders are.",
+                f"Nets have {size.units} units, not 2 000, and learn from fewer images and for fewer steps: the paper's "
+                "own numbers are not tested, its orders are.",
                 whom="Scale",
             )
         )
@@ -196,7 +200,9 @@ def _sizes(scale: Scale) -> Table:
         cells = (_setting(getattr(SIZES[scale, name], each.name)) for name in columns)
         lines.append(Row(each.name.replace("_", " "), tuple(Cell(text) for text in cells)))
     headings = {"main": "the five nets and what stands beside them", "spectral": "the spectral test of §7.7"}
-    return Table("Sizes and schedules.", tuple((headings[name], "") for name in columns), tuple(lines), corner="setting")
+    return Table(
+        "Sizes and schedules.", tuple((headings[name], "") for name in columns), tuple(lines), corner="setting"
+    )
 
 
 def _setting(value: object) -> str:

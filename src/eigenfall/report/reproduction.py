@@ -13,8 +13,8 @@ from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.types import Answer, Judged
 
 READING = (
-    "Each claim is measured twice: as the paper's own code measures, slips included, and as it should be. A number is a "
-    "mean over seeds with its 95 % interval; in an order or several ratios the interval is that of the closest pair, "
+    "Each claim is measured twice: as the paper's own code measures, slips included, and as it should be. A number is "
+    "a mean over seeds with its 95 % interval; in an order or several ratios the interval is that of the closest pair, "
     "widened for their number. HOLDS and FAILS need an interval that does not reach over the border, and five seeds; "
     "OPEN: it does reach. NOT TESTED says why. VOID: nothing could test it, and why."
 )
@@ -54,7 +54,12 @@ class Doubt:
 
 def claims(judged: Sequence[Judged]) -> tuple[Table, ...]:
     """A table for each section of claims, a row for each claim."""
-    columns = (("where", ""), ("paper says", ""), ("as published", "verdict, what we got"), ("corrected", "verdict, what we got"))
+    columns = (
+        ("where", ""),
+        ("paper says", ""),
+        ("as published", "verdict, what we got"),
+        ("corrected", "verdict, what we got"),
+    )
     return tuple(
         Table(section, columns, tuple(_row(one) for one in group), corner="claim")
         for section, group in groupby(judged, lambda one: one.claim.section)

@@ -76,7 +76,9 @@ def reading(
     found = {}
     right = margins(model, examples, batch_size) > 0 if readings else torch.zeros(0, dtype=torch.bool)
     places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(len(examples))
-    some = Split(examples.inputs[places.to(examples.inputs.device)], examples.targets[places.to(examples.targets.device)])
+    some = Split(
+        examples.inputs[places.to(examples.inputs.device)], examples.targets[places.to(examples.targets.device)]
+    )
     for name, each in readings.items():
         own, source = each.threat(threat.bounds, threat.unit), torch.Generator().manual_seed(seed)
         run = attacking(model, each.attacks, some, own, each.epsilons, source, batch_size, block)

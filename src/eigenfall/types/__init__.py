@@ -4,7 +4,7 @@ Axes are named as in `docs/notation.md`. Ranks count from 1 and a window include
 inside a noun are never changed after it is made.
 """
 
-from eigenfall.types.claims import Answer, Claim, Judged, Verdicts
+from eigenfall.types.claims import Answer, Claim, ClaimVerdict, Judged
 from eigenfall.types.convergence import Convergence, Mixture, Pruned
 from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
@@ -42,6 +42,7 @@ __all__ = [
     "Bounds",
     "ByDistance",
     "Claim",
+    "ClaimVerdict",
     "Convergence",
     "CorruptionCurve",
     "Diagnostics",
@@ -90,7 +91,6 @@ __all__ = [
     "Task",
     "Threat",
     "Verdict",
-    "Verdicts",
     "one_seed",
     "per_input",
     "placed",

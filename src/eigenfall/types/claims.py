@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from eigenfall.types.spectra import Estimate
 
-Verdicts = Literal["HOLDS", "FAILS", "OPEN", "NOT TESTED", "VOID"]
+ClaimVerdict = Literal["HOLDS", "FAILS", "OPEN", "NOT TESTED", "VOID"]
 """OPEN: the interval reaches over the border. NOT TESTED: not here, for a reason. VOID: it cannot be tested at all."""
 
 
@@ -18,21 +18,21 @@ class Claim:
         key: short name, unique within the paper.
         where: section, table or figure.
         says: what the paper says, in words.
-        section: under which heading it stands.
         low: lower end of the band in which our number must lie; `None` for an order.
         high: its upper end.
         scales: at which it is tested.
         void: why it cannot be tested at all; empty: it can.
+        section: under which heading it stands.
     """
 
     key: str
     where: str
     says: str
-    section: str = ""
     low: float | None = None
     high: float | None = None
     scales: tuple[str, ...] = ()
     void: str = ""
+    section: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Answer:
         parts: further numbers that it was made from, by name.
     """
 
-    verdict: Verdicts
+    verdict: ClaimVerdict
     number: Estimate | None = None
     told: str = ""
     seeds: int = 0

@@ -1,4 +1,4 @@
-"""What the paper leaves open, answered from the records: who leads at equal accuracy, and whose spectra are straight."""
+"""What the paper leaves open, answered from records: who leads at equal accuracy, and whose spectra are straight."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

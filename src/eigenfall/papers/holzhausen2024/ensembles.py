@@ -43,5 +43,5 @@ def counted(claim: Claim, found: Found, what: str) -> Answer:
         return Answer("NOT TESTED", share, f"{told}; UNCONVERGED: {unconverged}", len(held))
     if found.scale not in claim.scales:
         return Answer("NOT TESTED", share, f"{told}; tested at {', '.join(claim.scales)}", len(held))
-    assert claim.low is not None and claim.high is not None  # a band
-    return Answer("HOLDS" if claim.low <= share.value <= claim.high else "FAILS", share, told, len(held))
+    low, high = verdicts.ends(claim)
+    return Answer("HOLDS" if low <= share.value <= high else "FAILS", share, told, len(held))

@@ -1,7 +1,7 @@
 """What the runs came to: numbers of each arm over its seeds, under both semantics, read off records alone.
 
-    published   own right images; distance: L2 norm at the first ε of a grid that flips, never-flipped dropped
-    corrected   images that all compared nets get right; median over all of them, censored ones counted
+published   own right images; distance: L2 norm at the first ε of a grid that flips, never-flipped dropped
+corrected   images that all compared nets get right; median over all of them, censored ones counted
 """
 
 import math
@@ -15,7 +15,8 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from eigenfall import records
-from eigenfall.check import need
+from eigenfall.check import given, need
+from eigenfall.papers.holzhausen2024.sizes import Scale
 from eigenfall.robustness import first_flip, flip_epsilon, flip_lengths, relative_accuracy
 from eigenfall.survival import of_distances
 from eigenfall.types import Record, RobustnessCurve
@@ -40,7 +41,7 @@ class Found:
         records: by arm and seed.
     """
 
-    scale: str
+    scale: Scale
     records: Mapping[str, Mapping[int, Record]]
 
     def has(self, *names: str) -> bool:
@@ -76,7 +77,7 @@ class Found:
         }
 
 
-def gathered(found: Sequence[Record], scale: str) -> Found:
+def gathered(found: Sequence[Record], scale: Scale) -> Found:
     """Records by arm and seed; of two of the same, the later."""
     by: dict[str, dict[int, Record]] = {}
     for record in found:
@@ -120,7 +121,7 @@ def _curve(record: Record, name: str) -> RobustnessCurve:
         name in record.measurement.curves,
         expected=f"a curve {name} in {record.name}",
         got=", ".join(record.measurement.curves) or "none",
-        remedy="Make the record anew: rm its folder, and reproduce again.",
+        remedy="Make the record anew: remove its folder, and reproduce again.",
     )
     return record.measurement.curves[name]
 
@@ -168,9 +169,12 @@ def corrected_distances(record: Record, perturbation: Perturbation) -> Float64[T
     curve = _curve(record, CORRECTED[perturbation])
     if perturbation == "random":
         return flip_epsilon(curve)
-    distances = curve.distances
-    assert distances is not None  # a ball's
-    return distances
+    return given(
+        curve.distances,
+        expected=f"distances in the curve {CORRECTED[perturbation]} of {record.name}",
+        got="none",
+        remedy="Make the record anew: remove its folder, and reproduce again.",
+    )
 
 
 def corrected_median(record: Record, perturbation: Perturbation, keep: Bool[Tensor, " inputs"] | None = None) -> float:

@@ -8,6 +8,7 @@ Distances are corrected ones, over the own right images of each net.
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from eigenfall.papers.holzhausen2024 import verdicts
 from eigenfall.papers.holzhausen2024.found import Found, Perturbation, accuracy, own_distance
@@ -46,7 +47,7 @@ def crossing(points: Sequence[Point], at: float) -> float:
     """
     found = [
         low + (high - low) * (at - left) / (right - left) if right != left else max(low, high)
-        for (left, low), (right, high) in zip(points, points[1:])
+        for (left, low), (right, high) in pairwise(points)
         if min(left, right) <= at <= max(left, right)
     ]
     return max(found, default=math.nan)

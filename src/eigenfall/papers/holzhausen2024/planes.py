@@ -1,7 +1,7 @@
 """How steep hidden layers are: on one plane, as published, and over test images, as it should be told (§6.3, §7.5).
 
-    published   ‖J‖_F of a on the plane x₀ + ξ₁û + ξ₂v̂, ξ within ±20: one image, one plane; middle of its range
-    corrected   the median of ‖J‖_F over test images
+published   ‖J‖_F of a on the plane x₀ + ξ₁û + ξ₂v̂, ξ within ±20: one image, one plane; middle of its range
+corrected   the median of ‖J‖_F over test images
 """
 
 import math

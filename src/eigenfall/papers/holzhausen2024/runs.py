@@ -12,7 +12,6 @@ from typing import Any, Literal
 from eigenfall.adversarial import Adversarial
 from eigenfall.architectures.mlp import MLP
 from eigenfall.architectures.shlp import PRESETS as SHLP_PRESETS
-from eigenfall.architectures.shlp import SHLP
 from eigenfall.attacks.pgd import PRESETS as PGD
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.heads.repu import PRESETS as REPU
@@ -83,7 +82,9 @@ def arms(scale: Scale) -> tuple[Arm, ...]:
 
 def decay_like_jreg(batch_size: int) -> WeightDecay:
     """The decay that the published Jacobian penalty is in the mean: strength · (1 + 2/B)/3 · ‖W‖², on W alone."""
-    return WeightDecay(strength=2 * JACOBIAN["holzhausen2024"].strength * (1 + 2 / batch_size) / 3, modules=("currents",))
+    return WeightDecay(
+        strength=2 * JACOBIAN["holzhausen2024"].strength * (1 + 2 / batch_size) / 3, modules=("currents",)
+    )
 
 
 def _learnt(size: Size, **more: Any) -> dict[str, Any]:
@@ -161,7 +162,7 @@ def _spectral(size: Size) -> Iterator[Arm]:
 
 
 def _codes(size: Size) -> Iterator[Arm]:
-    """More layers for the criterion of §7.6; what no schedule touches: raw images and white noise, an untrained layer."""
+    """More layers for the criterion of §7.6; what no schedule touches: raw images, white noise, an untrained layer."""
     brief = replace(size.head, epochs=1, schedule=())
     learnt = _learnt(size, learning=size.ensemble_learning, training=brief)
     yield Arm("KH ensemble", "codes", learnt, ("currents",), tuple(range(len(SEEDS), size.ensemble)))
@@ -178,8 +179,15 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
     found = [arm for arm in arms(scale) if not names or arm.name in names]
     every = sorted({seed for arm in found for seed in arm.seeds})
     return [
-        Run(arm=arm.name, seed=seed, data=size.data, stimuli="test", device=size.device, plan=plan(size, arm, seed),
-            **arm.settings)  # fmt: skip
+        Run(
+            arm=arm.name,
+            seed=seed,
+            data=size.data,
+            stimuli="test",
+            device=size.device,
+            plan=plan(size, arm, seed),
+            **arm.settings,
+        )
         for seed in every
         if not seeds or seed in seeds
         for arm in found

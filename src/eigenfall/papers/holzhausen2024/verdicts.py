@@ -13,11 +13,27 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+from eigenfall.check import need
 from eigenfall.statistics import t_interval, welch_interval
-from eigenfall.types import Answer, Claim, Estimate, Verdicts
+from eigenfall.types import Answer, Claim, ClaimVerdict, Estimate
 
 FEWEST = 5
 """Seeds behind a verdict; fewer are shown with their count, and NOT TESTED."""
+
+
+def ends(claim: Claim) -> tuple[float, float]:
+    """Both ends of a claim's band.
+
+    Raises:
+        ValueError: for a claim without one.
+    """
+    need(
+        claim.low is not None and claim.high is not None,
+        expected=f"a band in claim {claim.key}",
+        got="none",
+        remedy="Judge it as an order.",
+    )
+    return float(claim.low or 0.0), float(claim.high or 0.0)
 
 
 def band(claim: Claim, values: Sequence[float]) -> Answer:
@@ -27,14 +43,14 @@ def band(claim: Claim, values: Sequence[float]) -> Answer:
         claim: with both ends of a band.
         values: one per seed.
     """
-    assert claim.low is not None and claim.high is not None  # a claim of another form is no band
+    low, high = ends(claim)
     if lost := _lost({"": values}):
         return untested(lost)
     estimate = interval(values)
     told = with_interval(estimate)
     if few := _too_few(len(values)):
         return Answer("NOT TESTED", estimate, f"{told}; {few}", len(values))
-    holds = claim.low <= estimate.value <= claim.high
+    holds = low <= estimate.value <= high
     return Answer("HOLDS" if holds else "FAILS", estimate, told, len(values))
 
 
@@ -92,7 +108,7 @@ def near(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], tolerance
     return Answer(nearness(list(ratios.values()), tolerance), furthest, told, seeds, parts)
 
 
-def nearness(ratios: Sequence[Estimate], tolerance: float) -> Verdicts:
+def nearness(ratios: Sequence[Estimate], tolerance: float) -> ClaimVerdict:
     """HOLDS if all intervals lie within 1 ± tolerance, FAILS if one lies apart from it, else OPEN."""
     low, high = 1 - tolerance, 1 + tolerance
     if all(low <= ratio.low and ratio.high <= high for ratio in ratios):
