@@ -33,10 +33,11 @@ from eigenfall.papers.holzhausen2024.style import (
     stamp_of,
     there,
     unit_of,
+    without,
 )
 from eigenfall.spectra.pca import PCA
 from eigenfall.spectra.pca import PRESETS as PCA_PRESETS
-from eigenfall.types import Record, Responses, Row
+from eigenfall.types import Record, Responses, Row, SpectrumFit
 
 SUBSETS = (10, 50, 100, 500, 1000, 1500, 2000)
 STEPS = 60
@@ -50,16 +51,16 @@ ESTIMATORS = {"published": (PCA_PRESETS["holzhausen2024"], ", pca"), "corrected"
 
 
 def spectra_of(arms: Sequence[str]) -> Any:
-    """A function that draws the spectra of these arms, of the first seed of each."""
+    """A function that draws the spectra of those of these arms that there are, of the first seed of each."""
 
     def draw(found: Found, semantics: Semantics) -> Any:
-        seeds = {arm: first_seed(found, [arm]) for arm in arms}
+        seeds = {arm: first_seed(found, [arm]) for arm in there(found, arms)}
         codes = {
             arm: {what: code(found.records[arm][seed], what, semantics) for what in INPUTS}
             for arm, seed in seeds.items()
         }
         told = ", ".join(map(str, sorted(set(seeds.values()))))
-        note = f"{semantics.capitalize()} arithmetic; seed {told}."
+        note = f"{semantics.capitalize()} arithmetic; seed {told}. {without(found, arms)}".strip()
         return drawn.spectra(codes, stamp=stamp_of(found, arms), study=STUDY, note=note)
 
     return draw
@@ -72,22 +73,24 @@ def layer_of(record: Record) -> str:
 
 def code(record: Record, what: str, semantics: Semantics) -> Code:
     """Spectra of a record's nested subsets on one kind of input, with the record's line through the whole layer's."""
+    measured = f"{layer_of(record)}{INPUTS[what]}"
+    if f"{measured}{ESTIMATORS[semantics][1]}" not in record.measurement.spectra:
+        semantics = "corrected"  # of raw images there is no other: no schedule, and a spectrum far above rounding
     estimator, ending = ESTIMATORS[semantics]
-    key = f"{layer_of(record)}{INPUTS[what]}{ending}"
+    key = f"{measured}{ending}"
     spectrum = record.measurement.spectra[key]
     whole = spectrum.eigenvalues
     units = spectrum.units
     subsets = {size: each for size, each in _nested(record, what, units, estimator).items() if size < units}
-    fit, first = record.measurement.fits[key], float(whole[0])
-    line = Line(
-        *fit.used,
-        alpha=fit.alpha,
-        error=fit.statistics.get("slope_error", math.nan),
-        scale=fit.parameters["scale"].value / first,
-        r2=fit.r2,
-    )
+    first, fit = float(whole[0]), record.measurement.fits.get(key)
     floor = {"float32": torch.finfo(torch.float32).eps} if ending else {"float64": spectrum.floor / first}
-    return Code({**subsets, units: whole}, line, floor)
+    return Code({**subsets, units: whole}, None if fit is None else line(fit, first), floor)
+
+
+def line(fit: SpectrumFit, first: float) -> Line:
+    """A record's fit as it is drawn, over the first eigenvalue."""
+    error, scale = fit.statistics.get("slope_error", math.nan), fit.parameters["scale"].value / first
+    return Line(*fit.used, alpha=fit.alpha, error=error, scale=scale, r2=fit.r2)
 
 
 def _nested(record: Record, what: str, units: int, estimator: Any) -> dict[int, Float64[Tensor, " ranks"]]:
@@ -139,7 +142,9 @@ def pruning(found: Found, semantics: Semantics) -> Any:
     arms = ("KH", "KH pruned")
     seed = first_seed(found, arms)
     raw, pruned = (found.records[arm][seed].measurement for arm in arms)
-    assert raw.fields is not None and pruned.fields is not None and pruned.pruned is not None  # of a learnt layer
+    assert raw.fields is not None
+    assert pruned.fields is not None
+    assert pruned.pruned is not None  # all three are there for a layer that was learnt, and pruned
     variances, cutoff = pruned.pruned.variances, pruned.pruned.cutoff
     ending = ESTIMATORS[semantics][1]
     highest = float(variances.max())

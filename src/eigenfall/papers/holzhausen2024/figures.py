@@ -11,16 +11,20 @@ from typing import Any
 
 from eigenfall.atomic import write_file
 from eigenfall.check import need
-from eigenfall.papers.holzhausen2024 import codefigures, robustfigures
+from eigenfall.papers.holzhausen2024 import codefigures, ensembles, robustfigures
 from eigenfall.papers.holzhausen2024.drawn import canvas
 from eigenfall.papers.holzhausen2024.found import Found
+from eigenfall.papers.holzhausen2024.runs import arms
 from eigenfall.papers.holzhausen2024.style import Semantics
 
 BOTH: tuple[Semantics, ...] = ("published", "corrected")
 COMPARED = ("KH", "BP", "L2", "JReg", "SpecReg")
-BESIDE = ("KH", "decay of W", "spectral", "dropout", "adversarial")
-RULES = ("KH", "Oja", "Sanger", "similarity", "SoftHebb", "BCM", "Földiák", "random", "images")
+CODES = ("KH pruned", *COMPARED[1:])
 SPECTRAL = ("MNIST relu", "MNIST relu, spectral", "MNIST tanh", "MNIST tanh, spectral")
+BESIDE, RULES, SWEEPS = (
+    tuple(arm.name for arm in arms("small") if arm.kind == kind) for kind in ("beside", "rule", "sweep")
+)
+L2_SWEEP = tuple(name for name in SWEEPS if name.startswith("L2 "))
 DOTS = 150
 """To the inch, of pictures."""
 
@@ -32,91 +36,92 @@ class Figure:
     Attributes:
         title: its name in the paper, or what it is.
         shows: what is to be seen, one sentence.
-        needs: arms without which it is not drawn.
+        arms: whose records it draws.
         draw: from what was found, and the semantics, to a matplotlib figure.
         semantics: those under which it differs, a picture each.
+        needs: arms without which it is not drawn; empty: all of them. Others are named as missing.
     """
 
     title: str
     shows: str
-    needs: tuple[str, ...]
+    arms: tuple[str, ...]
     draw: Callable[[Found, Semantics], Any]
     semantics: tuple[Semantics, ...] = BOTH
+    needs: tuple[str, ...] = ()
 
 
 FIGURES: dict[str, Figure] = {
     "fig1": Figure(
         "Figure 1",
-        "Accuracy against ε and critical distances under random noise, FGSM and PGD.",
+        "accuracy against ε, and critical distances",
         COMPARED,
         robustfigures.attacked_of(COMPARED),
     ),
     "fig2": Figure(
         "Figure 2",
-        "Spectra of raw images, of an untrained layer and of KH, in nested subsets of units.",
+        "spectra of raw images, of an untrained layer and of KH",
         ("raw", "Init", "KH pruned"),
         codefigures.spectra_of(("raw", "Init", "KH pruned")),
+        needs=("Init", "KH pruned"),
     ),
-    "fig3": Figure(
-        "Figure 3",
-        "The same of the five nets.",
-        ("KH pruned", *COMPARED[1:]),
-        codefigures.spectra_of(("KH pruned", *COMPARED[1:])),
-    ),
+    "fig3": Figure("Figure 3", "spectra of the five nets", CODES, codefigures.spectra_of(CODES)),
     "fig4": Figure(
         "Figure 4",
-        "Steepness of the hidden layer, and decisions, on one plane through one image.",
+        "steepness and decisions on one plane through one image",
         COMPARED,
         codefigures.planes_of(COMPARED),
         ("published",),
     ),
-    "figA1": Figure(
-        "Figure A1",
-        "The layer of KH before and after pruning.",
-        ("KH", "KH pruned"),
-        codefigures.pruning,
-    ),
+    "figA1": Figure("Figure A1", "the layer of KH before and after pruning", ("KH", "KH pruned"), codefigures.pruning),
     "figA2": Figure(
-        "Figure A2",
-        "Median critical distance against test accuracy.",
-        COMPARED,
-        robustfigures.points_of(COMPARED),
+        "Figure A2", "median critical distance against test accuracy", COMPARED, robustfigures.points_of(COMPARED)
     ),
     "curves": Figure(
         "Training curves",
-        "Losses and accuracy over training, and how the units of KH came to their norm.",
+        "losses and accuracy, and how units of KH came to their norm",
         COMPARED,
         codefigures.training(COMPARED),
         (),
     ),
     "ensemble": Figure(
         "Ensemble",
-        "Spectra of unpruned KH layers that differ in their seed, and how many keep λ_n ≤ λ_1/n.",
-        ("KH",),
+        "spectra of KH layers that differ in their seed, and how many keep λ_n ≤ λ_1/n",
+        ensembles.ARMS,
         codefigures.ensemble,
         ("published",),
+        needs=("KH",),
     ),
     "spectral": Figure(
         "Spectral nets on MNIST",
-        "Accuracy and distance with and without the spectral penalty.",
-        SPECTRAL[:2],
+        "accuracy and distance with and without the spectral penalty",
+        SPECTRAL,
         robustfigures.spectral_of(SPECTRAL),
+        needs=SPECTRAL[:2],
     ),
     "fronts": Figure(
         "Fronts",
-        "KH and what should have been compared, beside sweeps of weight decay and of the Jacobian's strength.",
-        ("BP", "KH"),
-        robustfigures.swept_beside(BESIDE, ("L2", "Jacobian")),
+        "KH and what should have been compared, beside sweeps of weight decay and of a Jacobian's strength",
+        ("KH", "BP", *BESIDE, *SWEEPS),
+        robustfigures.swept_beside(("KH", *BESIDE), ("L2", "Jacobian")),
         ("corrected",),
+        needs=("KH", "BP"),
     ),
     "rules": Figure(
         "Other local rules",
-        "Local rules and controls under one head, beside a sweep of weight decay.",
-        ("BP", "KH"),
-        robustfigures.swept_beside(RULES, ("L2",)),
+        "local rules and controls under one head, beside a sweep of weight decay",
+        ("KH", "BP", *RULES, *L2_SWEEP),
+        robustfigures.swept_beside(("KH", *RULES), ("L2",)),
         ("corrected",),
+        needs=("KH", "BP"),
     ),
 }
+
+
+def heading(path: Path) -> str:
+    """What a file that `saved` wrote shows, in words."""
+    name, _, semantics = path.stem.partition("-")
+    figure = _figure(name)
+    return f"{figure.title}{f', {semantics}' if semantics else ''}: {figure.shows}"
 
 
 def missing(name: str, found: Found) -> str:
@@ -125,7 +130,8 @@ def missing(name: str, found: Found) -> str:
     Raises:
         ValueError: for an unknown figure.
     """
-    needs = _figure(name).needs
+    figure = _figure(name)
+    needs = figure.needs or figure.arms
     without = [arm for arm in needs if not found.has(arm)]
     if without:
         return f"no run of {', '.join(without)}"
@@ -148,7 +154,8 @@ def draw(name: str, found: Found, semantics: Semantics = "published") -> Any:
     """
     why = missing(name, found)
     need(not why, expected=f"records for {name}", got=why, remedy="Reproduce the arms that are missing first.")
-    return FIGURES[name].draw(found, only if (only := _only(name)) else semantics)
+    held = FIGURES[name].semantics
+    return FIGURES[name].draw(found, held[0] if len(held) == 1 else semantics)
 
 
 def saved(found: Found, folder: Path, names: Sequence[str] = tuple(FIGURES)) -> list[Path]:
@@ -196,9 +203,3 @@ def _figure(name: str) -> Figure:
         remedy="Name one of these.",
     )
     return FIGURES[name]
-
-
-def _only(name: str) -> Semantics | None:
-    """The one semantics of a figure that has no other."""
-    held = FIGURES[name].semantics
-    return held[0] if len(held) == 1 else None

@@ -46,6 +46,7 @@ from eigenfall.papers.holzhausen2024.style import (
     stamp_of,
     there,
     unit_of,
+    without,
 )
 from eigenfall.robustness import relative_accuracy
 from eigenfall.types import Record, RobustnessCurve
@@ -157,7 +158,7 @@ def points_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
             panels.append(_front(kind, semantics, {arm: (one,) for arm, one in models.items() if one},
                                  given if paper else {}))  # fmt: skip
         unit = unit_of(_first(found, arms[0]))
-        note = " ".join([NOTES[semantics], *_lost(lost)])
+        note = _note(NOTES[semantics], _lost(lost))
         return drawn.accuracy_against_distance(panels, unit, stamp=stamp_of(found, arms), study=STUDY, note=note)
 
     return draw
@@ -178,9 +179,7 @@ def swept_beside(beside: Sequence[str], families: Sequence[str]) -> Callable[[Fo
                 )
             panels.append(_front(kind, "corrected", {name: each for name, each in models.items() if each}, {}))
         sweeps = [f"{family} sweep" for family in families]
-        missing = [arm for arm in beside if arm not in points]
-        absent = [f"No run of {', '.join(missing)}."] if missing else []
-        note = " ".join([OWN, "A sweep’s first point is BP, of strength 0.", *absent, *_lost(lost)])
+        note = _note(OWN, "A sweep’s first point is BP, of strength 0.", without(found, beside), _lost(lost))
         return drawn.accuracy_against_distance(
             panels,
             unit_of(_first(found, "BP")),
@@ -215,11 +214,14 @@ def _standing(
     return Standing(rights, distances, label)
 
 
-def _lost(lost: Sequence[str]) -> list[str]:
+def _lost(lost: Sequence[str]) -> str:
     """What is not drawn, in words."""
-    return [f"Not drawn, the median being beyond the largest ε or of no image: {'; '.join(dict.fromkeys(lost))}."] * bool(
-        lost
-    )
+    told = "; ".join(dict.fromkeys(lost))
+    return f"Not drawn, the median being of no image or beyond the largest ε: {told}." if told else ""
+
+
+def _note(*sentences: str) -> str:
+    return " ".join(filter(None, sentences))
 
 
 def spectral_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
@@ -233,7 +235,8 @@ def spectral_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
         kept = {arm: one for arm, one in models.items() if one}
         record = _first(found, nets[0])
         paper = semantics == "published" and of_the_papers_images(record, "mnist")
-        note = " ".join([NOTES["published"] if semantics == "published" else OWN, *_lost(lost)])
+        reading = NOTES["published"] if semantics == "published" else OWN
+        note = _note(reading, without(found, arms), _lost(lost))
         return drawn.mnist_spectral(
             kept,
             unit_of(record),
