@@ -111,22 +111,21 @@ def attacked(found: Found, arm: str, kind: Perturbation, semantics: Semantics) -
         paper = PAPER_DISTANCES.get(arm) if of_the_papers_images(made[0]) else None
         median = math.nan if paper is None else paper[PERTURBATIONS.index(kind)]
         return Attacked(_epsilons(made[0], kind, semantics), torch.stack(shares), torch.cat(distances), median)
-    seeds = [seed for seed in found.seeds(arm, *COMPARED) if bool(found.common[seed].any())]
-    need(
-        bool(seeds),
-        expected=f"images that {', '.join(COMPARED)} all classify correctly, of a seed that {arm} has",
-        got="none",
-        remedy="Attack more images, or train longer.",
-    )
     shares, distances = [], []
-    for seed in seeds:
+    for seed in found.seeds(arm, *COMPARED):
         record = found.records[arm][seed]
         curve = _curve(record, kind, semantics)
         keep = found.common[seed] & curve.clean_correct
         if bool(keep.any()):
             distances.append(corrected_distances(record, kind)[keep])
             shares.append(standing(curve, keep))
-    return Attacked(_epsilons(found.records[arm][seeds[0]], kind, semantics), torch.stack(shares), torch.cat(distances))
+    need(
+        bool(shares),
+        expected=f"images that {', '.join(dict.fromkeys((*COMPARED, arm)))} all classify correctly",
+        got="none",
+        remedy="Attack more images, or train longer.",
+    )
+    return Attacked(_epsilons(_first(found, arm), kind, semantics), torch.stack(shares), torch.cat(distances))
 
 
 def _epsilons(record: Record, kind: Perturbation, semantics: Semantics) -> Float64[Tensor, " epsilons"]:
@@ -154,7 +153,8 @@ def points_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
             distance = published_distance(kind) if semantics == "published" else corrected_distance(found, kind)
             given = {arm: (PAPER_ACCURACIES[arm], PAPER_DISTANCES[arm][PERTURBATIONS.index(kind)])
                      for arm in arms if arm in PAPER_ACCURACIES}  # fmt: skip
-            models = {arm: _standing(found, arm, distance, lost, NAMES[semantics][kind]) for arm in arms}
+            beside = () if semantics == "published" else COMPARED
+            models = {arm: _standing(found, arm, distance, lost, NAMES[semantics][kind], beside=beside) for arm in arms}
             panels.append(_front(kind, semantics, {arm: (one,) for arm, one in models.items() if one},
                                  given if paper else {}))  # fmt: skip
         unit = unit_of(_first(found, arms[0]))
@@ -201,10 +201,16 @@ def _front(kind: Perturbation, semantics: Semantics, models: Any, paper: Any) ->
 
 
 def _standing(
-    found: Found, arm: str, distance: Number, lost: list[str], where: str, label: str = ""
+    found: Found,
+    arm: str,
+    distance: Number,
+    lost: list[str],
+    where: str,
+    label: str = "",
+    beside: Sequence[str] = (),
 ) -> Standing | None:
-    """An arm's seeds whose median is known; the others are told."""
-    made = [(accuracy(record), distance(record)) for record in (found.records[arm][seed] for seed in found.seeds(arm))]
+    """An arm's seeds, of those that the arms beside it have, whose median is known; the others are told."""
+    made = list(zip(found.values(arm, accuracy, beside), found.values(arm, distance, beside)))
     known = [(right, far) for right, far in made if math.isfinite(far)]
     if len(known) < len(made):
         lost.append(f"{arm} ({where}, {len(made) - len(known)} of {len(made)} seeds)")
