@@ -190,7 +190,7 @@ def test_figure_a1_holds_the_variances_the_cutoff_and_both_spectra(found):
 
 def test_figure_a2_holds_accuracy_and_median_published_distance(found):
     ax = panels(figures.draw("figA2", found, "published"))[1]
-    (mark,) = [line for line in coloured(ax, "series", "L2")]
+    (mark,) = coloured(ax, "series", "L2")
     made = [found.records["L2"][seed] for seed in (0, 1)]
     assert mark.get_xdata()[0] == pytest.approx(50 * sum(map(accuracy, made)))
     assert mark.get_ydata()[0] == pytest.approx(sum(map(published_distance("pgd"), made)) / 2)
@@ -199,10 +199,8 @@ def test_figure_a2_holds_accuracy_and_median_published_distance(found):
 
 def test_the_papers_marks_stand_beside_its_own_images(found):
     named = {
-        arm: {
-            seed: dataclasses.replace(one, run={**one.run, "data": "cifar10:scaling=l3"}) for seed, one in held.items()
-        }
-        for arm, held in found.records.items()
+        arm: {seed: dataclasses.replace(one, run={**one.run, "data": "cifar10:scaling=l3"}) for seed, one in by.items()}
+        for arm, by in found.records.items()
     }
     ax = panels(figures.draw("figA2", Found("small", named), "published"))[0]
     marks = sorted((float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in gid(ax, "paper"))
