@@ -41,6 +41,7 @@ TINY = replace(
     training=_TRAINING,
     spectral=_TRAINING,
     window=(2, 10),
+    noise_window=(2, 10),
     epsilons=(0.01, 0.05),
     attacked=ATTACKED,
     smooth=8,

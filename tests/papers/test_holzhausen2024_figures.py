@@ -214,7 +214,7 @@ def test_fronts_join_a_sweep_from_the_net_without_a_penalty_and_say_what_is_miss
     (sweep, _jacobian) = gid(ax, "sweep")
     expected = [sum(map(own_distance("pgd"), found.records[arm].values())) / 2 for arm in ("BP", "L2 0.01")]
     assert list(sweep.get_ydata()) == pytest.approx(expected)
-    assert "No run of decay of W, spectral, adversarial." in caption(figure)
+    assert "No run of KH, valleys; decay of W; spectral; adversarial." in caption(figure)
     assert "L∞ norm" in ax.get_ylabel()
 
 
@@ -222,7 +222,7 @@ def test_rules_stand_beside_the_l2_sweep(found):
     figure = figures.draw("rules", found)
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert set(names) == {"KH", "random", "L2 sweep"}
-    assert "No run of Oja, Sanger" in caption(figure)
+    assert "No run of Oja; Sanger" in caption(figure)
 
 
 def test_a_median_that_is_not_known_is_not_drawn_and_said(found):

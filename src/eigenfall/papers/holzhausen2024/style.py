@@ -55,7 +55,7 @@ def first_seed(found: Found, arms: Sequence[str]) -> int:
 def without(found: Found, arms: Sequence[str]) -> str:
     """Which arms have no records, as a sentence; empty if all have."""
     missing = [arm for arm in arms if not found.has(arm)]
-    return f"No run of {', '.join(missing)}." if missing else ""
+    return f"No run of {'; '.join(missing)}." if missing else ""
 
 
 def there(found: Found, arms: Sequence[str]) -> list[str]:
