@@ -129,6 +129,7 @@ def html(
         lstrip_blocks=True,
         loader=FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
     )
+    environment.filters["picture"] = lambda picture: Markup(picture.svg)
     environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))
     return environment.get_template("reproduction.html").render(
         style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),

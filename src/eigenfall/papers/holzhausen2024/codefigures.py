@@ -158,7 +158,7 @@ def pruning(found: Found, semantics: Semantics) -> Any:
         variances,
         cutoff if math.isfinite(cutoff) else math.nan,
         *spectra,
-        **({} if highest <= 3e-3 else {"span": (0.0, 1.02 * highest)}),
+        span=(1e-9, 3e-3) if highest <= 3e-3 else (0.0, 1.02 * highest),
     )
     return drawn.weights(layer, stamp=stamp_of(found, arms), note=f"Seed {seed}.")
 

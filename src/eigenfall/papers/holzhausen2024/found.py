@@ -68,6 +68,16 @@ class Found:
                 told.append(f"{name}: {len(bad)} of {len(judged)} layers, up to {100 * worst:.0f} % of units off norm")
         return "; ".join(told)
 
+    def failed(self, *names: str) -> str:
+        """Which checks of their headlines failed, in words; empty if none did."""
+        told = []
+        for name in names:
+            records = self.records.get(name, {}).values()
+            letters = {one.check for record in records for one in record.measurement.verdicts if one.verdict == "FAIL"}
+            if letters:
+                told.append(f"{name}: checks {', '.join(sorted(letters))} FAIL")
+        return "; ".join(told)
+
     @cached_property
     def common(self) -> dict[int, Bool[Tensor, " inputs"]]:
         """For each seed, which attacked images all compared nets get right."""
