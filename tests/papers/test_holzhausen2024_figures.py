@@ -339,3 +339,9 @@ def test_each_figure_names_arms_that_are_run():
 
 def test_weights_of_records_are_those_of_their_currents(found):
     assert records.weights(found.records["KH"][0])["currents.weight"].shape == (UNITS, 64)
+
+
+def test_subsets_of_units_that_are_zero_are_left_out():
+    values = torch.randn(40, 60, generator=torch.Generator().manual_seed(0))
+    values[:, :10] = 0
+    assert list(codefigures.nested(values, codefigures.PCA())) == [50]

@@ -57,7 +57,7 @@ NAMES = {
 }
 MEASURES = {
     "published": dict.fromkeys(PERTURBATIONS, "L2 norm"),
-    "corrected": {"random": "σ that flips half of the draws", "fgsm": "L2 norm", "pgd": "L∞ norm"},
+    "corrected": {"random": "σ that flips half the draws", "fgsm": "L2 norm", "pgd": "L∞ norm"},
 }
 NOTES = {
     "published": "Published reading: each model’s own right images; those that nothing flips are left out, and a "
