@@ -25,6 +25,7 @@ from eigenfall.papers.holzhausen2024.found import (
 from eigenfall.papers.holzhausen2024.planes import landscape
 from eigenfall.papers.holzhausen2024.style import STUDY
 from eigenfall.robustness import relative_accuracy
+from eigenfall.spectra.pca import PCA
 
 
 @pytest.fixture(scope="module")
@@ -344,4 +345,4 @@ def test_weights_of_records_are_those_of_their_currents(found):
 def test_subsets_of_units_that_are_zero_are_left_out():
     values = torch.randn(40, 60, generator=torch.Generator().manual_seed(0))
     values[:, :10] = 0
-    assert list(codefigures.nested(values, codefigures.PCA())) == [50]
+    assert list(codefigures.nested(values, PCA())) == [50]
