@@ -198,8 +198,13 @@ def corrected_median(record: Record, perturbation: Perturbation, keep: Bool[Tens
 
 
 def corrected_distance(found: Found, perturbation: Perturbation) -> Number:
-    """The same over the images that all compared nets get right, of the record's seed."""
-    return lambda record: corrected_median(record, perturbation, found.common.get(int(record.run["seed"])))
+    """The same over the images that all compared nets get right, of the record's seed; NaN if one lacks that seed."""
+
+    def number(record: Record) -> float:
+        seed = int(record.run["seed"])
+        return corrected_median(record, perturbation, found.common[seed]) if seed in found.common else math.nan
+
+    return number
 
 
 def own_distance(perturbation: Perturbation) -> Number:
