@@ -56,7 +56,11 @@ class Line:
 
 def lines(found: Found, names: Sequence[str]) -> tuple[Line, ...]:
     """The numbers of these arms, of those that there are."""
-    return tuple(_line(found, name) for name in names if found.has(name))
+    return tuple(_line(found, name) for name in names if found.has(name) and _attacked(found, name))
+
+
+def _attacked(found: Found, name: str) -> bool:
+    return all(record.measurement.curves for record in found.records[name].values())
 
 
 def _line(found: Found, name: str) -> Line:
