@@ -5,7 +5,9 @@ from eigenfall.figures import plot as plot
 from eigenfall.measurement import measure as measure
 from eigenfall.models import model_of as model_of
 from eigenfall.records import load as load
+from eigenfall.types import Answer as Answer
 from eigenfall.types import ByDistance as ByDistance
+from eigenfall.types import Claim as Claim
 from eigenfall.types import Convergence as Convergence
 from eigenfall.types import CorruptionCurve as CorruptionCurve
 from eigenfall.types import Diagnostics as Diagnostics
@@ -17,6 +19,7 @@ from eigenfall.types import Examples as Examples
 from eigenfall.types import ForwardPass as ForwardPass
 from eigenfall.types import GaussianNoise as GaussianNoise
 from eigenfall.types import Gram as Gram
+from eigenfall.types import Judged as Judged
 from eigenfall.types import Landscape as Landscape
 from eigenfall.types import LandscapeSummary as LandscapeSummary
 from eigenfall.types import LawScore as LawScore

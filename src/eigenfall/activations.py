@@ -124,6 +124,12 @@ def activations(
     }
 
 
+def white_noise(like: Inputs, count: int, seed: int) -> Tensor:
+    """Inputs whose values are independent and standard normal, shaped as these; a seed's are always the same."""
+    one = next(iter(batches(like, 1)))[0]
+    return torch.randn((count, *one.shape), generator=torch.Generator().manual_seed(seed))
+
+
 def _kept(
     model: nn.Module, inputs: Tensor | np.ndarray, layers: Sequence[str], how: View, batch_size: int
 ) -> Mapping[str, Tensor]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eigenfall import assemblies, parts
-from eigenfall.activations import activations, margins
+from eigenfall.activations import activations, margins, white_noise
 from eigenfall.assemblies import Assembly
 from eigenfall.check import need
 from eigenfall.displaced import displacing
@@ -23,9 +23,9 @@ from eigenfall.layers import OUTPUTS, device_of, hidden_names, layer_names, left
 from eigenfall.neighbourhoods import bounding, smoothing
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
-from eigenfall.robustness import gathering, headline_stands, judged
+from eigenfall.robustness import gathering, headline_stands, judged, of_reading
 from eigenfall.robustness.sound import need_finite_weights
-from eigenfall.rows import of_clean, of_curve, of_gap, of_randomised, of_spectrum, of_verdicts
+from eigenfall.rows import of_clean, of_curve, of_dimensions, of_gap, of_randomised, of_spectrum, of_verdicts
 from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.surroundings import exploring, need_surroundings, spoiling
@@ -38,21 +38,40 @@ def _seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _spectra(found: Mapping[str, Responses], plan: Plan) -> Generator[Stage, None, dict[str, Any]]:
+def _read(model: nn.Module, stimuli: Any, layers: Sequence[str], plan: Plan) -> dict[str, tuple[Responses, Any]]:
+    """Responses of each layer to the stimuli, and to white noise if there is any, with the fit of their spectra."""
+    fit, size = (plan.fits or (LeastSquares(),))[0], plan.batch_size
+    found = {layer: (each, fit) for layer, each in activations(model, stimuli, layers, plan.view, size).items()}
+    if plan.probe:
+        noise, own = white_noise(stimuli, plan.probe, plan.seed), (plan.probe_fits or (fit,))[0]
+        for layer, each in activations(model, noise, layers, plan.view, size).items():
+            found[f"{layer} at white noise"] = each, own
+    return found
+
+
+def _spectra(found: Mapping[str, tuple[Responses, Any]], plan: Plan) -> Generator[Stage, None, dict[str, Any]]:
     """Spectrum and exponent of each layer, by each estimator that gives one; the first has the layer's own name."""
     spectra, fits, rows, notices = {}, {}, [], []
-    estimators, fit = plan.spectra or (PCA(),), (plan.fits or (LeastSquares(),))[0]
-    for number, (layer, responses) in enumerate(found.items()):
+    estimators = plan.spectra or (PCA(),)
+    for number, (layer, (responses, fit)) in enumerate(found.items()):
         for place, estimator in enumerate(estimators):
             key = f"{layer}, {parts.name_of(estimator)}" if place else layer
             yield Stage(f"spectrum of {key}", number, len(found))
             spectra[key] = spectrum = estimator(responses, _seeded(plan.seed))
-            if plan.draws:
-                fits[key] = half_samples(responses, spectrum, estimator, fit, _seeded(plan.seed), draws=plan.draws)
-            else:
-                fits[key] = fit(spectrum)
+            notices += [f"{key}: {notice}" for notice in spectrum.notices]
+            try:
+                if plan.draws:
+                    fits[key] = half_samples(responses, spectrum, estimator, fit, _seeded(plan.seed), draws=plan.draws)
+                else:
+                    fits[key] = fit(spectrum)
+            except ValueError as reason:
+                if plan.unfit == "refuse":
+                    raise
+                rows += of_dimensions(spectrum, key)
+                notices.append(f"WARN: {key}: no exponent. {reason}")
+                continue
             rows += of_spectrum(spectrum, fits[key], key, parts.semantics("fits", fit), parts.spell(fit))
-            notices += [f"{key}: {notice}" for notice in (*spectrum.notices, *fits[key].notices)]
+            notices += [f"{key}: {notice}" for notice in fits[key].notices]
         notices += [f"{layer}: {count} {what} left out." for what, count in responses.dropped.items()]
     return {"spectra": spectra, "fits": fits, "rows": rows, "notices": notices}
 
@@ -100,8 +119,7 @@ def measuring(
     need_finite_weights(model)
     need_surroundings(plan, None if examples is None else examples.inputs)
     layers = chosen_layers(model, plan)
-    responses = activations(model, stimuli, layers, plan.view, plan.batch_size) if layers else {}
-    found = yield from _spectra(responses, plan)
+    found = yield from _spectra(_read(model, stimuli, layers, plan) if layers else {}, plan)
     rows: list[Row] = list(found["rows"])
     fields: dict[str, Any] = {"spectra": found["spectra"], "fits": found["fits"], "notices": found["notices"]}
     evidence, verdicts = Evidence(curves={}), ()
@@ -141,6 +159,9 @@ def measuring(
             if curve_name in evidence.curves:
                 verdict = ("" if stands else "FAIL") if curve_name == "headline" else ""
                 rows += of_curve(curve_name, evidence.curves[curve_name], verdict)
+        for reading_name in PRESETS[plan.preset].readings:
+            if reading_name in evidence.curves:
+                rows += of_reading(reading_name, evidence.curves[reading_name])
         rows += of_verdicts(verdicts)
         rows += of_gap(evidence.curves, "autoattack")
         rows += of_randomised(evidence.measured, norm=plan.norm, unit=unit)

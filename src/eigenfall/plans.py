@@ -19,6 +19,7 @@ LEAST = {
     "subsets": 0,
     "smoothness_inputs": 0,
     "planes": 0,
+    "probe": 0,
     "attacked_inputs": 1,
     "batch_size": 1,
 }
@@ -41,6 +42,8 @@ class Plan:
         fits: parts of kind fits, the first that reads what an estimator gives makes its exponent, the others stand
             beside it; empty: leastsquares, with marchenkopastur beside it without repeats, and momentlaw, single and
             broken, for moments.
+        unfit: of a model's layer whose spectrum cannot be fitted: "refuse", the measurement ends there; "say", a notice
+            stands in the place of its exponent, and all else goes on.
         split: how a recording's presentations are made into two repeats: halves, alternate, first; none: as they are.
         draws: half-samples of the stimuli behind each exponent's interval, and twice the halves of the units; 0: none.
         simulations: simulated recordings behind an estimator's bias at this size, and, with their signal held, behind
@@ -64,6 +67,9 @@ class Plan:
         points: where smoothness of the outputs is measured beside the inputs as they are: noise, inputs with normal
             noise of the middle deviation of `noise`; adversarial, what PGD on the margin makes of them at the middle
             one of `epsilons`.
+        probe: on how many inputs of white noise, standard normal values, a model's layers have their spectra measured
+            as well, under "LAYER at white noise"; 0: on none.
+        probe_fits: as `fits`, of those spectra; empty: `fits`.
         preset: bundle of attacks and checks, or "none".
         norm: of the perturbations.
         epsilons: budgets, in the inputs' unit.
@@ -81,6 +87,7 @@ class Plan:
     view: View = "flatten"
     spectra: tuple[Any, ...] = ()
     fits: tuple[Any, ...] = ()
+    unfit: Literal["refuse", "say"] = "refuse"
     split: Splitting = "halves"
     draws: int = 20
     simulations: int = 8
@@ -96,6 +103,8 @@ class Plan:
     corruptions: tuple[Any, ...] | None = ()
     planes: int = 0
     plane_extent: float | None = None
+    probe: int = 0
+    probe_fits: tuple[Any, ...] = ()
     preset: str = "quick"
     norm: Literal["Linf", "L2"] = "Linf"
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3)

@@ -3,22 +3,27 @@
 `quick` is the default: PGD on three losses, FGSM and noise, and the checks that cost little beside them. `strong` adds
 AutoPGD, away from the class and towards nine others, and every check. `nassar2020` is the attack of that study's
 replication at small scale (published PGD and a margin PGD, the worst per input): a named one, without checks, so that
-its numbers stand beside the tables.
+its numbers stand beside the tables. `holzhausen2024` is `quick` with readings beside it: that study's three, slips
+included, and two of the smallest perturbations.
 
 Source: `docs/robustness.md` §3, `docs/papers/nassar2020.md`.
 """
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from eigenfall.attacks import fgsm, pgd
+from eigenfall.attacks import fgsm, noise, pgd
 from eigenfall.attacks.apgd import APGD
 from eigenfall.attacks.autoattack import AutoAttack
+from eigenfall.attacks.bisection import Bisection
 from eigenfall.attacks.fgsm import FGSM
+from eigenfall.attacks.fmn import FMN
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
 from eigenfall.attacks.square import Square
+from eigenfall.check import need
 from eigenfall.checks.batch_independence import BatchIndependence
 from eigenfall.checks.blackbox import BlackBox
 from eigenfall.checks.converged import Converged
@@ -35,6 +40,7 @@ from eigenfall.checks.transfer import Transfer
 from eigenfall.checks.unbounded import Unbounded
 from eigenfall.checks.worst_case import WorstCase
 from eigenfall.checks.zero_gradients import ZeroGradients
+from eigenfall.robustness import Reading, log_grid
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,8 @@ class Preset:
         search: the attack that looks for the epsilon halving the clean successes.
         blackbox: the attack of check e; none: e is not run.
         again: which of the headline's attacks the checks run again, scaled, unbounded or in float64; empty: all.
+        readings: further curves by name, with norms, budgets and bounds of their own; neither headline nor checks see
+            them.
     """
 
     attacks: Mapping[str, Any]
@@ -56,6 +64,16 @@ class Preset:
     search: Any = field(default_factory=lambda: PGD(steps=20))
     blackbox: Any = None
     again: tuple[str, ...] = ()
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        shared = sorted({*self.attacks, "headline"} & self.readings.keys())
+        need(
+            not shared,
+            expected="readings with names of their own",
+            got=f"{', '.join(shared)} for a curve as well",
+            remedy="Name them after who reads, such as published_pgd.",
+        )
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -91,6 +109,42 @@ QUICK = (
 
 EVERY = (*QUICK, Converged(), BlackBox(), Transfer())
 
+SEARCHES = {"bisection": Bisection(), "fmn": FMN(), "fmn_from_input": FMN(start="input")}
+"""What looks for the smallest perturbation; fmn starts from what DeepFool finds."""
+REPEATED = log_grid(0.01, 2.0, 14)
+"""Deviations at which noise is drawn again and again, in L3 units."""
+NOISE_END = 10 ** math.log(2.5)
+"""Where the published grid of noise ends, 8.25: a natural logarithm where 10 ** log10(2.5) was meant."""
+
+
+def read_as_holzhausen2024(signs: tuple[float, ...], deviations: tuple[float, ...], published: bool = True) -> Preset:
+    """`quick` with the readings of Holzhausen et al. 2024 beside it, and what corrects them.
+
+    published_random, published_fgsm, published_pgd: as released. Noise is not clipped, one draw at each epsilon, so
+    that its first flip falls as the grid grows denser: only the published grid gives the published distance.
+    repeated_random: the same noise, drawn 20 times: at which deviation half of the draws flip does not depend on how
+    dense the grid is.
+    minimal_linf, minimal_l2: the smallest perturbation that any of three searches finds for each image, since on units
+    of a high power none is always near it (docs/robustness.md §3).
+
+    Args:
+        signs: budgets of FGSM and PGD, and of minimal_linf.
+        deviations: standard deviations of the noise.
+        published: off, only what corrects them.
+    """
+    as_released = {
+        "published_random": Reading({"noise": noise.PRESETS["holzhausen2024"]}, deviations, "gaussian", clipped=False),
+        "published_fgsm": Reading({"fgsm": fgsm.PRESETS["holzhausen2024"]}, signs),
+        "published_pgd": Reading({"pgd": pgd.PRESETS["holzhausen2024"]}, signs),
+    }
+    readings = (as_released if published else {}) | {
+        "repeated_random": Reading({"noise": Noise(draws=20)}, REPEATED, "gaussian", clipped=False),
+        "minimal_linf": Reading(SEARCHES, signs),
+        "minimal_l2": Reading(SEARCHES, log_grid(1e-4, 4.0, 100), "L2"),
+    }
+    return replace(PRESETS["quick"], readings=readings)
+
+
 PRESETS = {
     "quick": Preset(attacks={**HEADLINE, **BESIDE}, headline=tuple(HEADLINE), checks=QUICK),
     "strong": Preset(
@@ -116,3 +170,12 @@ PRESETS = {
         headline=("published", "margin"),
     ),
 }
+
+_NOISES = log_grid(1e-3, NOISE_END, 88)
+for _name, _signs, _deviations in (
+    ("holzhausen2024", log_grid(1e-6, 10**-1.5, 400), log_grid(1e-6, NOISE_END, 400)),
+    ("holzhausen2024_small", log_grid(1e-4, 10**-1.5, 109), _NOISES),
+    ("holzhausen2024_quick", log_grid(1e-3, 0.2, 53), _NOISES),
+):
+    PRESETS[_name] = read_as_holzhausen2024(_signs, _deviations)
+    PRESETS[f"{_name}_corrected"] = read_as_holzhausen2024(_signs, _deviations, published=False)

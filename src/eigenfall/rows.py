@@ -44,6 +44,11 @@ def of_spectrum(
 ) -> Iterator[Row]:
     """Exponent, dimension and straightness of one layer; `method` is the fit in the grammar."""
     yield from of_exponent(spectrum, fit, layer, semantics, method)
+    yield from of_dimensions(spectrum, layer)
+
+
+def of_dimensions(spectrum: Spectrum, layer: str) -> Iterator[Row]:
+    """What needs no fit: participation ratio, and the rank at which cumulative variance passes 90 %."""
     about = _about(spectrum, layer)
     yield row("participation_ratio", spectrum.participation_ratio, **about)
     yield row("rank_at_90_percent", spectrum.rank_at_90_percent, **about)

@@ -294,15 +294,17 @@ def _measured(run: Run, model: nn.Module, twin: nn.Module | None, examples: Exam
     return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()})
 
 
-def execute(run: Run, root: Path) -> Running:
+def execute(run: Run, root: Path, subject: Responses | Examples | None = None) -> Running:
     """One run to its record; an event for each piece of it.
 
     Args:
         run: what to do.
         root: folder of the records; checkpoints lie in its `.partial`.
+        subject: what the run's data or recording gave, if it was read before; `None`: it is read.
     """
     name, classes = name_of(run), None
-    subject: Responses | Examples = run.data() if run.recording is None else run.recording()
+    if subject is None:
+        subject = run.data() if run.recording is None else run.recording()
     if isinstance(subject, Responses):
         settings = settings_of(run, subject.digest or records.digest_of(subject.pieces()))
         key = records.run_hash(settings)

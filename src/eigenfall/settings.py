@@ -18,7 +18,7 @@ from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.training import Training
 from eigenfall.types import Measurement
 
-SEVERAL = ("spectra", "fits", "dimensions", "smoothness", "corruptions")
+SEVERAL = ("spectra", "fits", "probe_fits", "dimensions", "smoothness", "corruptions")
 """Settings of a plan that are parts."""
 
 
@@ -73,13 +73,19 @@ def name_of(run: Run) -> str:
 
 
 def plan_settings(plan: Plan) -> dict[str, Any]:
-    """A plan as plain values, parts in the grammar."""
+    """A plan as plain values, parts in the grammar.
+
+    White noise stands there only if there is any: a plan without it has the hash that it had before there was such a
+    setting.
+    """
     several = {name: getattr(plan, name) for name in SEVERAL}
     plain = asdict(replace(plan, **dict.fromkeys(SEVERAL, ())))
     del plain["cluster"]  # where second moments are found
-    return plain | {
-        name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()
-    }
+    spelt = {name: None if some is None else [parts.spell(one) for one in some] for name, some in several.items()}
+    told = plain | spelt
+    if not plan.probe:
+        del told["probe"], told["probe_fits"]
+    return told
 
 
 def training_settings(training: Training) -> dict[str, Any]:
@@ -133,7 +139,12 @@ def _digest(model: nn.Module) -> str:
 def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
     """Every part that a run used, for its bibliography."""
     plan = run.plan
-    attacks = PRESETS[plan.preset].attacks.values() if measurement.curves else ()
+    bundle = PRESETS[plan.preset] if measurement.curves else None
+    attacks = (
+        ()
+        if bundle is None
+        else (*bundle.attacks.values(), *(one for each in bundle.readings.values() for one in each.attacks.values()))
+    )
     smoothness = (plan.smoothness or (Frobenius(),)) if measurement.smoothness else ()
     corrupted = measurement.corruptions.corruptions.values() if measurement.corruptions is not None else ()
     estimators = {one.estimator for one in (*measurement.spectra.values(), *measurement.moments.values())}
@@ -152,6 +163,7 @@ def parts_of(run: Run, measurement: Measurement) -> tuple[Any, ...]:
             *run.penalties,
             *plan.spectra,
             *plan.fits,
+            *(plan.probe_fits if plan.probe else ()),
             *smoothness,
             *attacks,
         ),

@@ -18,19 +18,31 @@ def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any) -> None:
     """One worker: takes runs by number until there are none, one thread, deaf to Ctrl-C (the parent ends it)."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
+    held: list[Any] = []
     while True:
         try:
             number = todo.get_nowait()
         except queue.Empty:
             return
-        for event in isolated(runs[number], root):
+        for event in isolated(runs[number], root, held):
             events.put(event)
 
 
-def isolated(run: Run, root: Path) -> Iterator[Event]:
-    """A run whose failure is an event instead of an exception."""
+def isolated(run: Run, root: Path, held: list[Any] | None = None) -> Iterator[Event]:
+    """A run whose failure is an event instead of an exception.
+
+    Args:
+        run: what to do.
+        root: folder of the records.
+        held: the part that read the data set or recording of the run before, and that; not read again where this run
+            has the same part, else replaced.
+    """
+    held = [] if held is None else held
     try:
-        yield from execute(run, root)
+        part = run.data if run.recording is None else run.recording
+        if not held or held[0] != part:
+            held[:] = [part, part()]
+        yield from execute(run, root, held[1])
     except (ValueError, OSError, RuntimeError) as reason:
         yield Event(name_of(run), "failed", error=f"{reason}")
 
@@ -42,8 +54,9 @@ def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[E
     goes on from the last checkpoints.
     """
     if workers <= 1 or len(runs) <= 1:
+        held: list[Any] = []
         for run in runs:
-            yield from isolated(run, root)
+            yield from isolated(run, root, held)
         records.tidy(root)
         return
     context = multiprocessing.get_context("spawn")

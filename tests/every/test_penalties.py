@@ -22,7 +22,8 @@ PARTS = {
     **{name: part_class("penalties", name)() for name in NAMES},
     **{f"{name}@{preset}": part for name in NAMES for preset, part in presets("penalties", name).items()},
 }
-LAYERS = ("hidden1", "hidden2")
+LAYERS = ("currents", "hidden1", "hidden2")
+INPUTS, ROWS = 24, 1100  # more inputs than units, as many rows as the largest reference that a preset asks for
 
 
 @pytest.fixture(params=PARTS)
@@ -36,7 +37,7 @@ def model():
         torch.manual_seed(0)
         model = nn.Sequential()
         for name, module in (
-            ("linear1", nn.Linear(6, 16)),
+            ("currents", nn.Linear(INPUTS, 16)),
             ("hidden1", nn.Tanh()),
             ("linear2", nn.Linear(16, 14)),
             ("hidden2", nn.Tanh()),
@@ -47,7 +48,7 @@ def model():
 
 
 def split():
-    return Split(torch.randn(120, 6, generator=seeded(0), dtype=torch.float64), torch.arange(120) % 3)
+    return Split(torch.randn(ROWS, INPUTS, generator=seeded(0), dtype=torch.float64), torch.arange(ROWS) % 3)
 
 
 def reference(model):

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 from itertools import pairwise
 
 import naive
@@ -89,6 +90,58 @@ def test_the_published_preset_is_the_bare_loop(name):
     assert torch.equal(broken, wrong(model, expected, data.targets) | wrong(model, data.inputs, data.targets))
 
 
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("epsilon", [0.004, 0.01, 0.03, 0.2])
+def test_holzhausens_preset_is_the_bare_loop_clipped_once_at_the_end(name, epsilon):
+    model, data = MODELS[name]().double(), nets.held_out(64)
+    inputs = data.inputs.double()
+    found = called(PRESETS["holzhausen2024"], model, inputs, data.targets, LINF, epsilon).inputs
+    at, step = inputs.clone(), 0.01 if epsilon >= 0.01 else 0.1 * epsilon
+    with left_as_found(model):
+        for _ in range(20):
+            at.requires_grad_()
+            loss = nn.functional.cross_entropy(model(at), data.targets, reduction="sum")
+            (gradient,) = torch.autograd.grad(loss, at)
+            at = at.detach() + step * gradient.sign()
+            at = inputs + (at - inputs).clamp(-epsilon, epsilon)
+    assert torch.allclose(found, at.clamp(0, 1), rtol=0, atol=1e-12)
+
+
+def test_where_it_meets_the_bounds_moves_what_it_breaks_by_little():
+    """Clipped after every step or once at the end: the answer of under one image in fifty differs."""
+    model, data = nets.mlp(), nets.held_out(256)
+    once = PRESETS["holzhausen2024"]
+    for epsilon in (0.03, 0.1):
+        broken = [
+            wrong(model, called(attack, model, data.inputs, data.targets, LINF, epsilon).inputs, data.targets)
+            for attack in (once, replace(once, clip="steps"))
+        ]
+        assert 0 <= float((broken[0] ^ broken[1]).double().mean()) < 0.02
+        assert broken[0].any()
+
+
+def test_a_random_start_that_is_clipped_at_the_end_may_climb_outside_the_bounds():
+    model, data = nets.mlp(), nets.held_out(16)
+    attack = PGD(steps=3, start="random", clip="end", keep="last", stop_broken=False)
+    found = called(attack, model, data.inputs, data.targets, LINF, 0.1).inputs
+    LINF.check(found, data.inputs, 0.1, "this")
+    assert not torch.equal(found, called(replace(attack, clip="steps"), model, *vars(data).values(), LINF, 0.1).inputs)
+
+
+def test_noise_afresh_is_another_draw_at_every_epsilon_and_the_same_at_the_same():
+    inputs = torch.zeros(3, 40, dtype=torch.float64)
+    free = GaussianNoise(None)
+
+    def drawn(attack, epsilon):
+        return attack(nn.Identity(), inputs, torch.zeros(3).long(), free, epsilon, seeded()).inputs / epsilon
+
+    same, afresh = Noise(draws=1), Noise(draws=1, afresh=True)
+    assert torch.allclose(drawn(same, 0.1), drawn(same, 0.2), rtol=0, atol=1e-12)
+    assert torch.equal(drawn(afresh, 0.1), drawn(afresh, 0.1))
+    correlation = torch.corrcoef(torch.stack([drawn(afresh, 0.1).flatten(), drawn(afresh, 0.2).flatten()]))[0, 1]
+    assert abs(float(correlation)) < 4 / math.sqrt(120)
+
+
 def test_the_published_preset_cannot_leave_four_tenths():
     model, data = nets.mlp(), nets.held_out(64)
     found = called(PRESETS["nassar2020"], model, data.inputs, data.targets, LINF, 0.9)
@@ -134,6 +187,9 @@ def test_one_step_from_the_clean_input_is_fgsm(threat):
         (PGD(steps=10, step_share=0.3), 0.2, 0.06, 3.0),
         (PRESETS["nassar2020_margin"], 0.01, 0.002, 12.0),
         (PRESETS["nassar2020_margin"], 0.1, 0.01, 6.0),
+        (PRESETS["holzhausen2024"], 0.004, 0.0004, 2.0),  # ε below .01: a tenth of it
+        (PRESETS["holzhausen2024"], 0.01, 0.01, 20.0),
+        (PRESETS["holzhausen2024"], 0.03, 0.01, 20 / 3),
     ],
 )
 def test_length_of_a_step_and_reach(attack, epsilon, step, reach):
@@ -327,9 +383,6 @@ def refused(call):
 def test_refusals():
     assert refused(lambda: PGD(steps=0)) == (
         "Expected at least one step and one start, got steps=0, restarts=1. Use steps=40 and restarts=2."
-    )
-    assert refused(lambda: PGD(step_size=0.1, step_share=0.1)) == (
-        "Expected one of step_size and step_share, got both. Give a length in pixels, or a share of epsilon."
     )
     assert refused(lambda: Noise(draws=0)) == (
         "Expected at least one draw of noise, got 0. Use draws=100, which is the default."

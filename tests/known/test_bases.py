@@ -29,6 +29,7 @@ def excess_of(values):
 
 
 def test_covariances_add_up_over_pieces():
+    """Defect 4 of Holzhausen et al.'s code, which keeps the last piece alone: streamed is as good as at once."""
     rows = {"a": torch.randn(90, 7, generator=seeded(0)) + 100, "b": torch.randn(90, 4, generator=seeded(1))}
     pieces = [{name: values[start : start + 25] for name, values in rows.items()} for start in range(0, 90, 25)]
     for name, found in covariances(pieces, "float64").items():

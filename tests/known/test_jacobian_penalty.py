@@ -1,5 +1,7 @@
 """The Jacobian penalty against exact norms, closed forms and finite differences."""
 
+from dataclasses import replace
+
 import naive
 import pytest
 import torch
@@ -72,6 +74,146 @@ def test_a_linear_map_has_the_norm_of_its_weights():
     assert_close(found, linear.weight.square().sum() / 2)
 
 
+# ---------------------------------------------------------------- the preset of Holzhausen et al.
+
+SLIP = PRESETS["holzhausen2024"]
+
+
+@pytest.fixture
+def shlp():
+    """Currents of 6 units from 5 inputs without bias, a ReLU, a readout."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        model = nn.Sequential()
+        for name, module in (
+            ("currents", nn.Linear(5, 6, bias=False)),
+            ("hidden1", nn.ReLU()),
+            ("readout", nn.Linear(6, 3)),
+        ):
+            model.add_module(name, module)
+        return model.double()
+
+
+def through(model, inputs):
+    inputs = inputs.clone().requires_grad_()
+    outputs, hidden = hidden_of(model, inputs, ["currents"])
+    targets = torch.zeros(len(inputs), dtype=torch.int64)
+    return ForwardPass(inputs, targets, outputs, hidden, dict(model.named_parameters()))
+
+
+def rows(count):
+    return torch.randn(count, 5, generator=seeded(7), dtype=torch.float64)
+
+
+def as_published(weights, batch, generator):
+    """The released loop on h = x Wᵀ: directions normalised by input once, then, flattened, over everything."""
+    units, total = len(weights), 0.0
+    for projection in range(3):
+        v = torch.randn(batch, units, generator=generator, dtype=torch.float64).tolist()
+        if projection == 0:
+            lengths = [sum(value**2 for value in row) ** 0.5 for row in v]
+        else:
+            lengths = [sum(value**2 for row in v for value in row) ** 0.5] * batch
+        for row, length in zip(v, lengths):
+            for column in weights.T.tolist():
+                product = sum(weight * value / length for weight, value in zip(column, row))
+                total += units * product**2 / (3 * batch)
+    return 1e-3 * total
+
+
+@pytest.mark.parametrize("batch", [1, 2, 9])
+def test_the_published_slip_is_its_loop(batch, shlp):
+    found = SLIP(through(shlp, rows(batch)), None, seeded(4))
+    looped = as_published(shlp.currents.weight.detach(), batch, seeded(4))
+    assert float(found.total.detach()) == pytest.approx(looped, rel=1e-12)
+    assert float(found.per_layer["currents"]) == pytest.approx(1e3 * looped, rel=1e-12)
+
+
+def test_the_published_slip_asks_for_these_settings():
+    assert JacobianNorm(strength=1e-3, layer="currents", projections=3, half=False, unit="first_input") == SLIP
+    assert SLIP.layers == ("currents",)
+
+
+@pytest.mark.parametrize("projections", [1, 3, None])
+def test_currents_have_half_the_squared_norm_of_their_weights(projections, shlp):
+    """Defects 1 and 2: for a linear target the mean is ½‖W‖², whatever the number of projections."""
+    part = JacobianNorm(strength=1e-3, layer="currents", projections=projections)
+    expected = 0.5e-3 * float(shlp.currents.weight.detach().square().sum())
+    draws = torch.stack([part(through(shlp, rows(20)), None, seeded(seed)).total.detach() for seed in range(200)])
+    error = float(draws.std()) / 200**0.5
+    assert float(draws.mean()) == pytest.approx(expected, rel=1e-12, abs=4 * error if projections else 0)
+    assert error < 0.01 * expected
+
+
+@pytest.mark.parametrize("batch", [2, 20])
+def test_the_published_slip_is_a_third_of_the_squared_norm(batch, shlp):
+    expected = 1e-3 * (1 + 2 / batch) / 3 * float(shlp.currents.weight.detach().square().sum())
+    draws = torch.stack([SLIP(through(shlp, rows(batch)), None, seeded(seed)).total.detach() for seed in range(600)])
+    error = float(draws.std()) / 600**0.5
+    assert float(draws.mean()) == pytest.approx(expected, abs=4 * error)
+    assert error < 0.02 * expected
+
+
+def test_each_slip_alone(shlp):
+    """Without ½ the exact penalty is the norm; the slip of lengths begins with the second projection."""
+    forward_pass, weights = through(shlp, rows(20)), shlp.currents.weight.detach()
+    exact = JacobianNorm(strength=1.0, layer="currents", projections=None, half=False)
+    assert_close(exact(forward_pass, None, seeded(0)).total.detach(), weights.square().sum())
+    single = [replace(SLIP, projections=1, unit=unit) for unit in ("input", "first_input")]
+    first, second = (part(forward_pass, None, seeded(0)).total for part in single)
+    assert float(first.detach()) == float(second.detach())
+
+
+@pytest.mark.parametrize(
+    "part, factor",
+    [
+        (JacobianNorm(strength=1e-3, layer="currents", projections=None), 1e-3),
+        (SLIP, 2e-3 * (1 + 2 / 20) / 3),
+    ],
+    ids=["exact", "published"],
+)
+def test_the_gradient_of_a_linear_target_decays_the_weights(part, factor, shlp):
+    """Its mean is factor · W, and nothing else is moved: the penalty is weight decay of W."""
+    weight, gradients = shlp.currents.weight, []
+    for seed in range(600 if part is SLIP else 1):
+        shlp.zero_grad()
+        part(through(shlp, rows(20)), None, seeded(seed)).total.backward()
+        gradients.append(weight.grad.clone())
+        assert all(values.grad is None for values in shlp.readout.parameters())
+    found = torch.stack(gradients)
+    apart = (found.mean(0) - factor * weight.detach()).abs()
+    assert bool((apart <= 4 * found.std(0, correction=0) / len(found) ** 0.5 + 1e-14).all())
+    assert float(apart.norm()) < 0.05 * factor * float(weight.detach().norm())
+
+
+@pytest.mark.parametrize("part", [SLIP, JacobianNorm(layer="currents", projections=None)], ids=["published", "exact"])
+def test_a_linear_target_does_not_see_the_inputs(part, shlp):
+    values = [part(through(shlp, scale * rows(20)), None, seeded(0)).total.detach() for scale in (1.0, -3.0)]
+    assert_close(*values, rtol=1e-12, atol=0)
+
+
+def test_the_default_target_is_the_logits_whose_gradient_sees_the_inputs(shlp):
+    """Defects 1 and 5: another input, another gradient, in the readout too, and none is zero."""
+    assert JacobianNorm().layer == "outputs"
+    found = []
+    for inputs in (rows(20), rows(20).flip(1)):
+        shlp.zero_grad()
+        JacobianNorm(strength=1.0, projections=None)(through(shlp, inputs), None, seeded(0)).total.backward()
+        found.append([shlp.currents.weight.grad.clone(), shlp.readout.weight.grad.clone()])
+    for one, other in zip(*found):
+        assert float(one.norm()) > 0
+        assert float((one - other).norm()) > 0.05 * float(one.norm())
+
+
+def test_a_second_penalty_leaves_the_first_alone(shlp):
+    """Defect 3 of the published code: settings lay on the class."""
+    first = JacobianNorm()
+    before = first(through(shlp, rows(9)), None, seeded(0)).total
+    SLIP(through(shlp, rows(9)), None, seeded(0)).total.backward()
+    assert first == JacobianNorm(strength=0.01, layer="outputs", projections=1, half=True, unit="input")
+    assert float(first(through(shlp, rows(9)), None, seeded(0)).total.detach()) == float(before.detach())
+
+
 def test_it_depends_on_the_inputs(model):
     part = JacobianNorm(projections=None)
     assert float(half_norm(part, model, images()).detach()) != float(half_norm(part, model, 3 * images()).detach())
@@ -104,7 +246,7 @@ def test_convolutional_layers():
 
 
 def test_the_preset_is_the_released_one():
-    assert PRESETS["nassar2020"] == JacobianNorm(strength=0.01, layer="outputs", projections=1)
+    assert PRESETS["nassar2020"] == JacobianNorm(strength=0.01, layer="outputs", projections=1, half=True, unit="input")
     assert JacobianNorm().layers == ()
     assert JacobianNorm(layer="1").layers == ("1",)
 

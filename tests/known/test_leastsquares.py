@@ -7,6 +7,7 @@ import naive
 import numpy as np
 import pytest
 import scipy.io
+import scipy.stats
 import torch
 from exact import power_law, seeded
 from hypothesis import given, settings
@@ -149,6 +150,20 @@ def test_misfit_is_the_weighted_root_mean_square_of_residuals():
 
 
 # --------------------------------------------------------------------------- the window
+
+
+def test_the_error_of_a_slope_is_that_of_ordinary_regression():
+    ranks = torch.arange(1, 601, dtype=torch.float64)
+    noise = torch.randn(600, generator=seeded(0), dtype=torch.float64)
+    spectrum = Spectrum(ranks**-2.67 * (0.1 * noise).exp(), stimuli=10_000, units=2000)
+    for preset, last in (("holzhausen2024", 500), ("holzhausen2024_noise", 100)):
+        fit = PRESETS[preset](spectrum)
+        inside = slice(10, last)
+        theirs = scipy.stats.linregress(ranks[inside].log().numpy(), spectrum.eigenvalues[inside].log().numpy())
+        assert fit.alpha == pytest.approx(-theirs.slope, rel=1e-12)
+        assert fit.statistics == {"slope_error": pytest.approx(theirs.stderr, rel=1e-9)}
+        assert fit.used == (11, last)
+    assert LeastSquares()(spectrum).statistics == {}  # weighted: the formula is another
 
 
 def test_a_window_is_shortened_to_two_below_the_numerical_rank():

@@ -17,9 +17,11 @@ from eigenfall.corruptions.fog import Fog
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.measurement import measure, measuring
+from eigenfall.parts import spell
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.records import load, save
+from eigenfall.settings import plan_settings
 from eigenfall.smoothness.distance import Distance
 from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.smoothness.logvolume import LogVolume
@@ -258,6 +260,39 @@ def test_the_whole_is_drawn_a_panel_for_each_part(whole):
     matplotlib.pyplot.close("all")
 
 
+def test_white_noise_of_the_plans_seed_is_measured_beside_the_images(model, digits):
+    plan = replace(PLAN, smoothness_inputs=0, preset="none", probe=400, probe_fits=(LeastSquares(3, 10),), seed=7)
+    value, again = (measure(model, digits.test.inputs, plan=plan) for _ in range(2))
+    assert list(value.spectra) == ["hidden1", "hidden2", "hidden1 at white noise", "hidden2 at white noise"]
+    noise = torch.randn(400, 1, 8, 8, generator=torch.Generator().manual_seed(7))
+    for layer in ("hidden1", "hidden2"):
+        key = f"{layer} at white noise"
+        alone = measure(model, noise, layers=[layer], plan=replace(plan, probe=0, fits=plan.probe_fits))
+        assert torch.equal(value.spectra[key].eigenvalues, alone.spectra[layer].eigenvalues)
+        assert torch.equal(value.spectra[key].eigenvalues, again.spectra[key].eigenvalues)
+        assert value.fits[key].asked == (3, 10)
+        assert value.fits[layer].asked == (2, 500)
+        assert only(value.rows, layer=key, quantity="alpha")["value"] == value.fits[key].alpha
+        assert only(value.rows, layer=key, quantity="alpha")["n"] == 400
+
+
+def test_white_noise_of_linear_units_has_the_spectrum_of_their_weights():
+    """x ~ N(0, I) makes cov(xW) = WᵀW: eigenvalues are W's singular values squared, up to √(2/n) each."""
+    weights = torch.randn(6, 30, generator=torch.Generator().manual_seed(0)) * torch.arange(1, 7)[:, None]
+    layer = nn.Linear(30, 6, bias=False)
+    layer.weight.data = weights
+    plan = replace(PLAN, probe=20_000, probe_fits=(LeastSquares(1, 4),), preset="none")
+    value = measure(nn.Sequential(layer), torch.rand(50, 30), layers=["0"], plan=plan)
+    found, exact = value.spectra["0 at white noise"].eigenvalues, torch.linalg.svdvals(weights.double()).square()
+    assert torch.allclose(found, exact, rtol=4 * np.sqrt(2 / 20_000), atol=0)
+
+
+def test_a_plan_without_white_noise_has_the_settings_that_it_had_before():
+    asked = plan_settings(replace(PLAN, probe=10, probe_fits=(LeastSquares(3, 10),)))
+    assert (asked["probe"], asked["probe_fits"]) == (10, [spell(LeastSquares(3, 10))])
+    assert asked.keys() - plan_settings(PLAN).keys() == {"probe", "probe_fits"}
+
+
 def test_a_model_without_inputs_is_refused(model):
     with pytest.raises(ValueError) as refusal:
         measure(model)
@@ -301,6 +336,7 @@ def test_transferred_attacks_come_from_the_twin_if_there_is_one(model, digits, m
     ("settings", "message"),
     [
         ({"attacked_inputs": 0}, "Expected at least 1 as attacked inputs, got 0. Leave it out for the default, 1000."),
+        ({"probe": -1}, "Expected at least 0 as probe, got -1. Leave it out for the default, 0."),
         ({"redraws": -3}, "Expected at least 0 as redraws, got -3. Leave it out for the default, 0."),
         ({"seed": -1}, "Expected at least 0 as seed, got -1. Leave it out for the default, 0."),
         (

@@ -2,6 +2,7 @@ import weakref
 from dataclasses import replace
 
 import naive
+import numpy as np
 import pytest
 import torch
 from exact import seeded
@@ -9,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.testing import assert_close
 
+from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.grams import gram
-from eigenfall.spectra.pca import PCA
+from eigenfall.spectra.pca import PCA, PRESETS
 from eigenfall.types import Responses
 
 
@@ -122,6 +124,81 @@ def test_float32_responses_are_added_up_in_float64():
 def test_more_ranks_than_stimuli_are_not_reported():
     assert len(spectrum(drawn(5, 100)).eigenvalues) == 4
     assert (spectrum(drawn(5, 100)).eigenvalues > 0).all()
+
+
+def test_ten_decades_are_found_to_their_end():
+    """α = 5 over a hundred ranks: eigenvalues from 1 to 10⁻¹⁰, none negative, the same bits again."""
+    ranks, stimuli = 100, 400
+    planted = torch.arange(1, ranks + 1, dtype=torch.float64) ** -5.0
+    scores = torch.randn(stimuli, ranks, generator=seeded(1), dtype=torch.float64)
+    scores = torch.linalg.qr(scores - scores.mean(0)).Q
+    values = (scores * (planted * (stimuli - 1)).sqrt() @ rotation(ranks))[None]
+    found, again = spectrum(values), spectrum(values)
+    assert LeastSquares(1, ranks, clip=False)(found).alpha == pytest.approx(5.0, abs=1e-5)
+    assert_close(found.eigenvalues, planted, rtol=1e-4, atol=0)
+    assert float(found.eigenvalues.min()) >= 0
+    assert torch.equal(found.eigenvalues, again.eigenvalues)
+    single = PRESETS["holzhausen2024"](Responses(values=values), seeded(0)).eigenvalues
+    assert_close(single[:5], planted[:5], rtol=1e-3, atol=0)
+    assert float((single / planted - 1)[-20:].abs().min()) > 10  # as published, the last two decades are rounding
+    assert bool((single < 0).any())
+
+
+# ----------------------------------------------------------------- float32, as published
+
+
+def naive_float32(values, shift=0.0):
+    """One pass in numpy, stimulus by stimulus, a scalar taken off first, numpy's solver for any matrix."""
+    rows = values.numpy().astype(np.float32) - np.float32(shift)
+    total, products = np.zeros(rows.shape[1], np.float32), np.zeros((rows.shape[1],) * 2, np.float32)
+    for x in rows:
+        total, products = total + x, products + np.outer(x, x)
+    covariance = (products - np.outer(total, total) / np.float32(len(rows))) / np.float32(len(rows) - 1)
+    return torch.from_numpy(np.sort(np.linalg.eigvals(covariance).real)[::-1].copy()).double()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.05, 2.0])
+def test_the_published_arithmetic_up_to_its_own_rounding_whatever_scalar_is_taken_off(shift):
+    values = drawn(300, 20) * torch.arange(1, 21, dtype=torch.float64) ** -0.5
+    found = PCA(precision="float32")(Responses(values=values), seeded(0))
+    moment = float(values[0].square().sum(0).max())  # what cancels is of this size
+    assert_close(found.eigenvalues, naive_float32(values[0], shift), rtol=0, atol=1e-5 * moment / 299)
+    assert_close(found.eigenvalues, spectrum(values).eigenvalues, rtol=0, atol=1e-5 * moment / 299)
+    assert found.estimator == "pca@holzhausen2024"
+    assert not torch.equal(found.eigenvalues, spectrum(values).eigenvalues)
+
+
+@pytest.mark.parametrize("over", ["stimuli", "units"])
+def test_published_arithmetic_reads_chunks_and_repeats(over):
+    values = drawn(60, 8, repeats=2)
+    whole = PCA(precision="float32")(Responses(values=values), seeded(0))
+    chunked = PCA(precision="float32")(streamed(values, 3, over), seeded(0))
+    assert_close(chunked.eigenvalues, whole.eigenvalues, rtol=0, atol=1e-4)
+    assert (chunked.stimuli, chunked.units, chunked.repeats) == (60, 8, 2)
+    of_gram = PCA(precision="float32")(gram(Responses(values=values)), seeded(0))
+    assert_close(of_gram.eigenvalues, whole.eigenvalues, rtol=0, atol=1e-4)
+
+
+def test_a_solver_that_draws_is_not_had_in_float32():
+    assert refused(lambda: PCA(precision="float32", rank=20)) == (
+        "Expected the exact solver in float32, got rank=20. Leave rank at none, or take precision=mixed."
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (torch.full((1, 9, 3), torch.nan), "Expected finite responses, got NaN or infinity. Leave that stimulus or "
+         "unit out."),
+        (torch.ones(1, 1, 3), "Expected at least two stimuli and one unit in responses, got 1 × 3. A covariance needs "
+         "differences between stimuli."),
+        (torch.ones(1, 9, 3), "Expected responses that vary over stimuli, got no variance in any unit. Look for a "
+         "dead layer, or a constant input."),
+    ],
+    ids=["NaN", "one stimulus", "constant"],
+)  # fmt: skip
+def test_what_has_no_spectrum_in_float32_is_refused(values, message):
+    assert refused(lambda: PCA(precision="float32")(Responses(values=values), seeded(0))) == message
 
 
 # -------------------------------------------------------------------------- invariances

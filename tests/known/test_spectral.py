@@ -102,12 +102,15 @@ def test_the_preset_is_known_by_its_name():
 
 @pytest.mark.parametrize("part", [PUBLISHED, Spectral(), Spectral(anchor="window"), Spectral(anchor="trace")], ids=str)
 def test_nothing_is_asked_of_an_exact_power_law(part):
+    """Defect 4 of Holzhausen et al.'s code: with an anchor the loss is 0 on a law of any scale."""
     rows = exact_code(power_law(1.0, 30).eigenvalues)
-    assert float(total(part, rows, started(part, rows))) == pytest.approx(0, abs=1e-12)
+    for scale in (1.0, 20.0):
+        assert float(total(part, scale * rows, started(part, scale * rows))) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("part", [PUBLISHED, Spectral(anchor="tau")], ids=["nassar2020", "default, anchor tau"])
 def test_scale_and_rotation_with_a_fresh_basis(part):
+    """Defect 4 of Holzhausen et al.'s code: with an anchor the loss knows no unit."""
     rows = code(300, 30, 2.0)
     plain = rows[:80].clone().requires_grad_()
     scaled = (3 * rows[:80]).requires_grad_()
@@ -198,7 +201,9 @@ def test_a_last_rank_that_is_given():
 def test_ranks_that_cannot_rise_are_left_out():
     rows = torch.cat([code(units=20), torch.full((200, 10), 3.0, dtype=torch.float64)], 1)
     assert started(Spectral(), rows).basis["hidden1"].shape == (30, 20)
-    assert started(Spectral(tau=3), rows[:15]).basis["hidden1"].shape == (30, 14)
+    few = Spectral(tau=3, estimator="low_rank", ranks=20)
+    assert started(few, code()[:25]).basis["hidden1"].shape == (30, 20)
+    assert started(replace(few, ranks=24), code()[:25]).basis["hidden1"].shape == (30, 24)
 
 
 def test_the_order_of_the_basis():
@@ -337,6 +342,99 @@ def test_a_state_is_never_changed():
     assert_close(dict(state.basis), before, rtol=0, atol=0)
     assert (state.age, state.refreshes, after.refreshes) == (0, 0, 1)
     assert state.measured == {}
+
+
+# ------------------------------------------------------- the presets of Holzhausen et al. 2024
+
+
+def unanchored(hidden, basis, alpha, tau):
+    """Their loss: e along V, sorted, against n^−α from rank τ + 2, e ≤ 0 skipped, the sum divided by the units."""
+    units, along = hidden.shape[1], []
+    centred = hidden - hidden.mean(0)
+    for n in range(units):
+        along.append(float(sum(float(row @ basis[:, n]) ** 2 for row in centred)) / (len(hidden) - 1))
+    along.sort(reverse=True)
+    found = 0.0
+    for n in range(tau + 2, units + 1):
+        if along[n - 1] > 0:
+            ratio = along[n - 1] / n**-alpha - 1
+            found += ratio**2 + max(0.0, ratio)
+    return found / units
+
+
+@pytest.mark.parametrize("name, settings", [("holzhausen2024", (1.0, 1.0, 0)), ("holzhausen2024_kh", (1e-3, 2.62, 10))])
+def test_unanchored_presets_are_their_loop(name, settings):
+    part, rows = replace(PRESETS[name], rows=80), {"currents": code(300, 30, 1.3)}
+    assert (part.strength, part.alpha, part.tau) == settings
+    strength, alpha, tau = settings
+    state = started(part, rows)
+    found = part(passed({"currents": rows["currents"][:20]}), state, seeded(0))
+    looped = unanchored(rows["currents"][:20], state.basis["currents"], alpha, tau)
+    assert float(found.total) == pytest.approx(strength * looped, rel=1e-12)
+    assert float(found.per_layer["currents"]) == pytest.approx(looped, rel=1e-12)
+
+
+def test_unanchored_presets_say_what_they_do():
+    main, low = PRESETS["holzhausen2024"], PRESETS["holzhausen2024_kh"]
+    assert replace(low, strength=1.0, alpha=1.0, tau=0) == main
+    assert (main.layers, main.anchor, main.scale, main.divisor, main.zeros) == (
+        ("currents",), "absolute", 1.0, "units", "skipped"
+    )  # fmt: skip
+    assert (main.rows, main.fixed, main.refresh, main.last_rank) == (1000, False, "every_epoch", "units")
+
+
+def test_an_unanchored_loss_knows_a_unit():
+    """It is 0 on n^−α of scale 1 alone; without its anchor the penalty asks for a size as well as for a shape."""
+    part = replace(PRESETS["holzhausen2024"], rows=200)
+    law = {"currents": exact_code(power_law(1.0, 30).eigenvalues)}
+    assert float(total(part, law, started(part, law))) == pytest.approx(0, abs=1e-12)
+    double = {"currents": 2**0.5 * law["currents"]}  # every eigenvalue is twice the target: 29 terms of 1 + 1
+    assert float(total(part, double, started(part, double))) == pytest.approx(2 * 29 / 30, rel=1e-9)
+
+
+def test_rows_are_as_many_as_a_batch_and_new_for_each_basis():
+    seen, rows = [], {"currents": code(300, 30)}
+    part = replace(PRESETS["holzhausen2024"], rows=50)
+    state = part.start(reference(rows, seen), seeded(0))
+    assert state.due == "epoch"
+    part.refreshed(state, reference(rows, seen), seeded(1))
+    (first, mode), (second, _) = seen
+    assert (len(first), len(second), mode) == (50, 50, "train")
+    assert len(set(first.tolist())) == 50
+    assert not torch.equal(first, second)
+
+
+@pytest.mark.parametrize("count", [20, 30])
+def test_no_more_rows_than_units(count):
+    """Defect 4: columns of V beyond the rows are arbitrary. The published presets take them, ours refuses."""
+    rows = {"currents": code(300, 30)}
+    published = replace(PRESETS["holzhausen2024"], rows=count)
+    basis = started(published, rows).basis["currents"]
+    assert basis.shape == (30, 30)
+    seen = []
+    started(published, rows, seen=seen)
+    held = rows["currents"][seen[0][0]]
+    spread = ((held - held.mean(0)) @ basis).var(0)
+    assert float(spread[count - 1 :].max()) < 1e-12 * float(spread[0])  # where these rows have no variance at all
+    with pytest.raises(ValueError) as refusal:
+        started(Spectral(rows=count), rows)
+    assert str(refusal.value) == (
+        f"Expected more reference rows than 30, the ranks of layer 'currents', got {count}. "
+        f"Use more rows, a narrower layer, or estimator=low_rank with fewer than {count} ranks."
+    )
+    assert started(Spectral(rows=31), rows).basis["currents"].shape == (30, 30)
+
+
+def test_a_second_penalty_leaves_the_first_alone():
+    """Defect 3 of the published code: settings lay on the class."""
+    rows = {"currents": code(300, 30)}
+    first, batch = Spectral(), {"currents": rows["currents"][:40]}
+    state = started(first, rows)
+    before = float(total(first, batch, state))
+    second = replace(PRESETS["holzhausen2024_kh"], rows=60)
+    second.refreshed(second(passed(batch), started(second, rows), seeded(0)).state, reference(rows), seeded(1))
+    assert first == Spectral()
+    assert float(total(first, batch, state)) == before
 
 
 # ----------------------------------------------------------------------- what may go wrong

@@ -4,7 +4,7 @@
 
 Source: Goodfellow, Shlens & Szegedy 2015, arXiv:1412.6572.
 Differs from the source: the loss is the margin, which does not go blind when logits are large; the presets
-`goodfellow2015` and `nassar2020` climb raw cross-entropy.
+`goodfellow2015`, `holzhausen2024` and `nassar2020` climb raw cross-entropy.
 """
 
 from dataclasses import dataclass
@@ -56,4 +56,4 @@ class FGSM:
         return Proposal(threat.project(moved, inputs, epsilon), is_zero(gradient), passes=1, reach=1.0)
 
 
-PRESETS = {"goodfellow2015": FGSM(loss="ce"), "nassar2020": FGSM(loss="ce")}
+PRESETS = {name: FGSM(loss="ce") for name in ("goodfellow2015", "holzhausen2024", "nassar2020")}

@@ -8,11 +8,15 @@ worst-of-`draws` accuracy and each input's flip probability apart.
 
 Source: `docs/robustness.md` §3; Franceschi, Fawzi & Fawzi 2018, arXiv:1802.05568, for the uniform and normal cases.
 Differs from the source: the first flip over draws is never taken for a distance, since it shrinks with their number.
+The preset `holzhausen2024` (arXiv:2405.00679) is one draw that is another at every epsilon, of which that study takes
+the first that flips the answer.
 """
 
+import zlib
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,10 +30,12 @@ class Noise:
 
     Attributes:
         draws: how many times each input is drawn, at each epsilon.
+        afresh: each epsilon has draws of its own; off, they are the same ones, longer.
     """
 
     cite: ClassVar[str] = "franceschi2018"
     draws: int = 100
+    afresh: bool = False
 
     def __post_init__(self) -> None:
         need(
@@ -67,6 +73,7 @@ class Noise:
             got=repr(threat.norm),
             remedy="Give GaussianNoise() or LpBall(norm='Linf').",
         )
+        generator = _of_epsilon(generator, epsilon) if self.afresh else generator
         draw = torch.rand if threat.norm == "Linf" else torch.randn
         noise = draw(inputs.shape, generator=generator, device=generator.device).to(inputs)
         if threat.norm == "Linf":
@@ -75,3 +82,13 @@ class Noise:
             noise = noise / per_input(noise.flatten(1).norm(dim=1), inputs)
         moved = threat.project(inputs + per_input(epsilon, inputs) * noise, inputs, epsilon)
         return Proposal(moved, torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device), passes=1)
+
+
+def _of_epsilon(generator: torch.Generator, epsilon: Epsilon) -> torch.Generator:
+    """Another generator for every epsilon, the same one for the same."""
+    told = np.asarray(torch.as_tensor(epsilon, dtype=torch.float64).cpu()).tobytes()
+    drawn = int(torch.randint(2**31, (), generator=generator, device=generator.device))
+    return torch.Generator(generator.device).manual_seed(drawn << 32 | zlib.crc32(told))
+
+
+PRESETS = {"holzhausen2024": Noise(draws=1, afresh=True)}

@@ -12,7 +12,9 @@ that is broken leaves the batch with the iterate that broke it, and one that is 
 loss, where the source returns the last iterate. The preset `nassar2020` climbs raw cross-entropy from the clean input
 and returns its last iterate, as that study does; `nassar2020_margin` is the margin attack of its replication.
 `madry2018` and `wong2020` are what those papers train on: raw cross-entropy from a random start, the last iterate, on
-every input alike; `wong2020` is their single step of 1.25 ε (arXiv:2001.03994).
+every input alike; `wong2020` is their single step of 1.25 ε (arXiv:2001.03994). `holzhausen2024` (arXiv:2405.00679)
+climbs raw cross-entropy from the clean input by steps of .01, of ε/10 where ε is below that, and meets the bounds once,
+after the last step.
 Starts and random steps are drawn for all inputs, broken or not, so that no draw depends on which inputs broke.
 """
 
@@ -26,7 +28,7 @@ from torch import Tensor, nn
 from eigenfall.attacks._iterates import Found, better, of, somewhere, uniform
 from eigenfall.check import need
 from eigenfall.objectives import Loss, ascent, is_zero, losses, need_ball, rows, steepest, surely_broken
-from eigenfall.types import Epsilon, Proposal, Threat, per_input
+from eigenfall.types import Epsilon, LpBall, Proposal, Threat, per_input
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class PGD:
         loss: what is climbed: margin, dlr, ce_std, or ce (raw cross-entropy, blind to models with large logits).
         steps: gradient steps of each start.
         step_size: length of the first step in the threat's unit; none: 2.5 epsilon / steps, with decay epsilon.
-        step_share: length of the first step as a share of epsilon, in place of step_size.
+        step_share: length of the first step as a share of epsilon, in place of step_size; beside it, at the epsilons
+            below step_size, as a step would not fit into their ball.
         decay: later steps are as long as the first ("none"), or shrink to nothing along half a "cosine".
         smallest_step: a step is never shorter than this.
         restarts: how many starts: the clean input first, then random ones.
@@ -46,6 +49,7 @@ class PGD:
         stop_broken: a broken input leaves the batch; off, it climbs on.
         zero_step: at an exactly zero gradient, take a "random" step, or "stay".
         start: the first start: the "clean" input, or "random" like the later ones.
+        clip: into the bounds after all "steps", or once at the "end"; then it climbs outside of them, too.
     """
 
     cite: ClassVar[str] = "madry2018"
@@ -60,6 +64,7 @@ class PGD:
     stop_broken: bool = True
     zero_step: Literal["random", "stay"] = "random"
     start: Literal["clean", "random"] = "clean"
+    clip: Literal["steps", "end"] = "steps"
 
     def __post_init__(self) -> None:
         need(
@@ -67,12 +72,6 @@ class PGD:
             expected="at least one step and one start",
             got=f"steps={self.steps}, restarts={self.restarts}",
             remedy="Use steps=40 and restarts=2.",
-        )
-        need(
-            self.step_size is None or self.step_share is None,
-            expected="one of step_size and step_share",
-            got="both",
-            remedy="Give a length in pixels, or a share of epsilon.",
         )
 
     def __call__(
@@ -101,22 +100,28 @@ class PGD:
         step, reach = self._step(epsilon)
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         found = Found(inputs)
+        ball = threat if self.clip == "steps" else LpBall("L2" if threat.norm == "L2" else "Linf", None, threat.unit)
         for start in range(self.restarts):
             clean = start == 0 and self.start == "clean"
-            at = inputs if clean else uniform(inputs, threat, epsilon, generator)
-            self._climb(model, at, inputs, targets, threat, epsilon, step, found, seed + start * self.steps)
-        moved = found.inputs
+            at = inputs if clean else uniform(inputs, ball, epsilon, generator)
+            self._climb(model, at, inputs, targets, ball, epsilon, step, found, seed + start * self.steps)
+        moved = found.inputs if self.clip == "steps" else threat.project(found.inputs, inputs, epsilon)
         if self.keep == "clean":
             moved = torch.where(rows(found.broken, inputs), moved, inputs)
         return Proposal(moved, found.zero, passes=self.restarts * self.steps, reach=reach)
 
     def _step(self, epsilon: Epsilon) -> tuple[Epsilon, float]:
         """Length of the first step, and how many radii all steps of a start can cover."""
-        share = 2.5 / self.steps if self.decay == "none" else 1.0
-        if self.step_size is not None:
+        own = 2.5 / self.steps if self.decay == "none" else 1.0
+        share = own if self.step_share is None else self.step_share
+        if self.step_size is None:
+            step = epsilon * share
+        elif self.step_share is None:
             step = epsilon * 0.0 + self.step_size
+        elif isinstance(epsilon, Tensor):
+            step = torch.where(epsilon < self.step_size, epsilon * share, self.step_size)
         else:
-            step = epsilon * (share if self.step_share is None else self.step_share)
+            step = epsilon * share if epsilon < self.step_size else self.step_size
         steps = math.fsum(self._left(count) for count in range(self.steps))
         if isinstance(step, Tensor):
             step = step.clamp_min(self.smallest_step)
@@ -195,6 +200,16 @@ def _training(steps: int, step_share: float) -> PGD:
 
 
 PRESETS = {
+    "holzhausen2024": PGD(
+        loss="ce",
+        steps=20,
+        step_size=0.01,
+        step_share=0.1,
+        keep="last",
+        stop_broken=False,
+        zero_step="stay",
+        clip="end",
+    ),
     "madry2018": _training(steps=7, step_share=0.25),
     "nassar2020": PGD(loss="ce", steps=40, step_size=0.01, keep="last", stop_broken=False, zero_step="stay"),
     "nassar2020_margin": PGD(loss="margin", steps=60, step_share=0.1, smallest_step=0.002, restarts=2),

@@ -1,4 +1,4 @@
-"""`eigenfall reproduce`: a paper's arms, ours beside the bands they are held against."""
+"""`eigenfall reproduce`: a paper's runs, its figures and claims, ours beside them."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -18,28 +18,44 @@ from eigenfall.types import Row
 
 
 def reproduce(
-    paper: Annotated[Literal["nassar2020"], tyro.conf.Positional] = "nassar2020",
+    paper: Annotated[Literal["nassar2020", "holzhausen2024"], tyro.conf.Positional] = "nassar2020",
     /,
-    scale: Literal["small"] = "small",
+    scale: Literal["quick", "small", "paper"] = "small",
+    figure: str = "",
     arm: Annotated[tuple[str, ...], tyro.conf.UseAppendAction] = (),
     seeds: tuple[int, ...] = (),
     workers: int = 0,
     output: Path | None = None,
     json: str = "",
 ) -> None:
-    """Train a paper's arms and say which numbers lie inside their bands. Small scale: MNIST, about half an hour.
+    """Redo a paper: its runs, its figures, and for each claim what it says, what we got, and a verdict.
 
-    What is finished is kept; the same command goes on from it. A number outside its band makes the command fail.
+    What is finished is kept; the same command goes on from it. Of nassar2020 there is the small scale, whose numbers
+    are held against bands of other implementations: one outside of its band makes the command fail.
 
     Args:
-        paper: nassar2020.
-        scale: small: the multilayer perceptrons on 20 000 digits of MNIST.
+        paper: nassar2020 or holzhausen2024.
+        scale: quick: a subset of MNIST, minutes. small: MNIST, and for holzhausen2024 CIFAR-10, with smaller nets; half
+            an hour for nassar2020, an hour and a half for holzhausen2024, on two cores. paper: as published, on a GPU.
+        figure: only this figure and the runs that it needs: fig1, fig2, fig3, fig4, figA1, figA2, curves, ensemble,
+            spectral, fronts, rules.
         arm: only this arm; may be given several times.
-        seeds: only these seeds; by default 0-4 for deep networks and 0-2 for shallow ones.
+        seeds: only these seeds; by default five, of shallow networks of nassar2020 three.
         workers: runs side by side; 0: as many as cores.
-        output: folder of the records; by default runs/nassar2020-small.
+        output: folder of the records; by default runs/PAPER-SCALE.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
+    if paper == "holzhausen2024":
+        from eigenfall.commands import holzhausen2024
+
+        holzhausen2024.reproduce(scale, figure, arm, seeds, workers, output, json)
+        return
+    need(
+        scale == "small" and not figure,
+        expected="nassar2020 at scale small, without a figure",
+        got=f"--figure {figure}" if figure else f"--scale {scale}",
+        remedy="Its other scales and its figures are a later part; holzhausen2024 has both.",
+    )
     for name in arm:
         one_of(name, [each.name for each in nassar2020.SMALL], "arm")
     output = output or Path("runs") / f"{paper}-{scale}"

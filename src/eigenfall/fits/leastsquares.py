@@ -12,7 +12,10 @@ code, whose array of ranks is one off. `kong2022…`: Kong et al. 2022, doi:10.1
 `elmoznino2024`: Elmoznino & Bonner 2024, doi:10.1371/journal.pcbi.1011792, fifty log-spaced ranks of the whole
 spectrum, unweighted. `gauthaman2024`: Gauthaman, Ménard & Bonner 2024, arXiv:2409.06843, about three bins per decade,
 unweighted; they take the middle of a bin's edges as its rank, the least sum of squares at right angles to the line, and
-leave the last two bins out.
+leave the last two bins out. `holzhausen2024`: Holzhausen et al. 2024, arXiv:2405.00679, of layers' spectra over
+images, `holzhausen2024_noise` over white noise; unweighted. Their ± is the textbook's standard error of the slope,
+which stands beside every unweighted fit: it takes neighbouring ranks, which depend on one another, as independent, and
+is no uncertainty of the exponent.
 """
 
 import math
@@ -22,7 +25,7 @@ from typing import ClassVar
 from eigenfall.bins import Weights
 from eigenfall.check import need
 from eigenfall.types import Spectrum, SpectrumFit
-from eigenfall.windows import fitted, need_window, windowed
+from eigenfall.windows import Window, fitted, need_window, windowed
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class LeastSquares:
 
         Returns:
             The fit with the window used and the ranks left out. `alpha` has no unit; `scale` has that of the
-            eigenvalues.
+            eigenvalues. Without weights, `slope_error` is the textbook's standard error of the slope.
 
         Raises:
             ValueError: if more than 5 % of the window is not positive, fewer than three ranks are left, or, without
@@ -89,7 +92,16 @@ class LeastSquares:
             self.log_ranks,
         )
         alpha, intercept = window.power()
-        return fitted(window, spectrum, "power", {"alpha": alpha, "scale": math.exp(intercept)}, "leastsquares")
+        error = {"slope_error": _slope_error(window)} if self.weights == "none" else {}
+        return fitted(window, spectrum, "power", {"alpha": alpha, "scale": math.exp(intercept)}, "leastsquares", error)
+
+
+def _slope_error(window: Window) -> float:
+    """√(Σ r² / (n − 2) / Σ (x − x̄)²) of n points x = ln rank with residuals r, as if independent of one another."""
+    alpha, intercept = window.power()
+    x = window.ranks.log()
+    residuals = window.logs - intercept + alpha * x
+    return math.sqrt(float(residuals.square().sum() / (x - x.mean()).square().sum()) / max(1, len(x) - 2))
 
 
 PRESETS = {
@@ -104,4 +116,6 @@ PRESETS = {
     "kong2022networks": LeastSquares(10, 999, "1/n", True, True, 0, 0),
     "elmoznino2024": LeastSquares(1, None, "none", True, False, 0, 50),
     "gauthaman2024": LeastSquares(1, None, "none", True, False, 3, 0),
+    "holzhausen2024": LeastSquares(11, 500, "none", True, False, 0, 0),
+    "holzhausen2024_noise": LeastSquares(11, 100, "none", True, False, 0, 0),
 }

@@ -5,11 +5,15 @@
     E[K ‖Jᵀv̂‖²] = ‖J‖²_F,   so R is unbiased for ½ of the mean ‖J‖²_F
 
 Source: Hoffman, Roberts & Yaida 2019, arXiv:1908.02729.
-Differs from the source: any layer can be named instead of the logits, with K its number of values.
+Differs from the source: any layer can be named instead of the logits, with K its number of values. The preset
+`holzhausen2024` is the code of Holzhausen et al. 2024, arXiv:2405.00679, slips included: the layer is the currents
+h = W x, whose Jacobian is W at every x; there is no ½; and of three projections only the first is a unit vector for
+each input, the second and third are unit vectors of the whole batch, ℝ^(B·K), so that each counts 1/B. Its mean is
+strength · (1 + 2/B)/3 · ‖W‖²_F: weight decay of W alone, at about a third of the strength that is written.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Float
@@ -27,6 +31,9 @@ class JacobianNorm:
         strength: factor of R.
         layer: module path, or "outputs" for the logits.
         projections: random directions per input; `none` takes all K basis vectors, which is exact.
+        half: whether R has the ½.
+        unit: what has length 1: "input", each input's part of every direction; "first_input", only of the first
+            direction, the others have it as a whole over the batch, which is too short by a factor √B.
     """
 
     cite: ClassVar[str] = "hoffman2019"
@@ -34,6 +41,8 @@ class JacobianNorm:
     strength: float = 0.01
     layer: str = "outputs"
     projections: int | None = 1
+    half: bool = True
+    unit: Literal["input", "first_input"] = "input"
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -64,12 +73,16 @@ class JacobianNorm:
                 towards[:, direction] = 1.0
             else:
                 towards = torch.randn(batch, units, generator=generator, device=generator.device, dtype=values.dtype)
-                towards = (towards / towards.norm(dim=1, keepdim=True)).to(values.device)
+                whole = self.unit == "first_input" and direction > 0
+                length = towards.norm() if whole else towards.norm(dim=1, keepdim=True)
+                towards = (towards / length).to(values.device)
             (product,) = torch.autograd.grad(values, forward_pass.inputs, towards, create_graph=True)
             squares = squares + product.square().sum()
         projections = units if self.projections is None else self.projections
-        half = squares * units / (2 * projections * batch)
-        return Penalty(total=self.strength * half, per_layer={self.layer: half.detach()})
+        norm = squares * units / (projections * batch)
+        if self.half:
+            norm = norm / 2
+        return Penalty(total=self.strength * norm, per_layer={self.layer: norm.detach()})
 
     def refreshed(self, state: None, reference: Reference, generator: torch.Generator) -> None:
         """Nothing is remembered."""
@@ -91,4 +104,7 @@ class JacobianNorm:
         return known[self.layer]
 
 
-PRESETS = {"nassar2020": JacobianNorm(strength=0.01, layer="outputs", projections=1)}
+PRESETS = {
+    "nassar2020": JacobianNorm(strength=0.01, layer="outputs", projections=1, half=True, unit="input"),
+    "holzhausen2024": JacobianNorm(strength=1e-3, layer="currents", projections=3, half=False, unit="first_input"),
+}

@@ -13,6 +13,12 @@ rise are left out; the sum is divided by the number of its terms; convolutional 
 preset `nassar2020` does as the released code does: anchor at τ + 1 and sum from τ + 2 (the text says τ), divisor N for
 V and B − 1 for e, covariance for V in the model's own precision and in eval mode, e ≤ 0 skipped, division by D. The
 mathematics is in `eigenfall.excess` and `eigenfall.bases`.
+
+The presets `holzhausen2024` and `holzhausen2024_kh` are near the code of Holzhausen et al. 2024, arXiv:2405.00679: the
+currents instead of a layer's output, a target n^−α that no eigenvalue anchors, and V from as many rows as a batch has
+(1000 for 2000 units: half of V is arbitrary). Where they differ from it: those rows are drawn when V is renewed, as
+the last batch of the epoch is not remembered; both covariances are centred, while the code takes second moments less
+constants; rank 1 is free, while the code may hold it to 1.
 """
 
 import warnings
@@ -107,8 +113,8 @@ class Spectral:
             this paper.
         window: ranks that the anchor "window" reads.
         scale: κ of the anchor "absolute".
-        last_rank: last rank held to the target: a number, "rank" for min(units, rows − 1, numerical rank) of the
-            reference, or "units".
+        last_rank: last rank held to the target: a number, "rank" for the numerical rank of the reference, which must
+            have more rows than units, or "units".
         divisor: of the sum: number of its "terms", or of the layer's "units".
         zeros: whether ranks with e ≤ 0 are "kept" in the sum or "skipped".
         view: how convolutional maps become samples × units: "channels", "pool" or "flatten".
@@ -174,7 +180,7 @@ class Spectral:
 
         Raises:
             ValueError: for a layer that is not captured, is not wider than tau + 1, or is wider than max_units; for
-                more rows than there are; for NaN in the layer.
+                more rows than there are, or no more than the layer has units; for NaN in the layer.
         """
         (probe,) = reference(torch.zeros(1, dtype=torch.int64), "eval")
         blank: dict[str, Tensor] = {}
@@ -321,6 +327,12 @@ class Spectral:
         if self.last_rank == "units":
             return len(eigenvalues)
         if self.last_rank == "rank":
+            need(
+                rows > len(eigenvalues),
+                expected=f"more reference rows than {len(eigenvalues)}, the ranks of layer {name!r}",
+                got=f"{rows}",
+                remedy=f"Use more rows, a narrower layer, or estimator=low_rank with fewer than {rows} ranks.",
+            )
             return numerical_rank(eigenvalues, rows, self.precision == "model" and dtype == torch.float32)
         need(
             self.last_rank <= len(eigenvalues),
@@ -381,32 +393,40 @@ def _tail_above_sampling(projected: Tensor, rows: int) -> Tensor:
     return tail_correlation(projected.T @ projected) - (rows - 1) ** -0.5
 
 
+_RELEASED = Spectral(
+    strength=1.0,
+    alpha=1.0,
+    tau=10,
+    layers=(),
+    refresh="every_epoch",
+    k_steps=1,
+    max_age=100,
+    rows="all",
+    replacement=False,
+    fixed=True,
+    mode="eval",
+    precision="model",
+    estimator="fixed_basis",
+    ranks=100,
+    memory=0.9,
+    order="rank",
+    side="paper",
+    anchor="tau",
+    window=10,
+    scale=1.0,
+    last_rank="units",
+    divisor="units",
+    zeros="skipped",
+    view="flatten",
+    max_units=8192,
+)
+
+_UNANCHORED = replace(
+    _RELEASED, tau=0, layers=("currents",), rows=1000, fixed=False, mode="train", anchor="absolute", scale=1.0
+)
+
 PRESETS = {
-    "nassar2020": Spectral(
-        strength=1.0,
-        alpha=1.0,
-        tau=10,
-        layers=(),
-        refresh="every_epoch",
-        k_steps=1,
-        max_age=100,
-        rows="all",
-        replacement=False,
-        fixed=True,
-        mode="eval",
-        precision="model",
-        estimator="fixed_basis",
-        ranks=100,
-        memory=0.9,
-        order="rank",
-        side="paper",
-        anchor="tau",
-        window=10,
-        scale=1.0,
-        last_rank="units",
-        divisor="units",
-        zeros="skipped",
-        view="flatten",
-        max_units=8192,
-    )
+    "nassar2020": _RELEASED,
+    "holzhausen2024": _UNANCHORED,
+    "holzhausen2024_kh": replace(_UNANCHORED, strength=1e-3, alpha=2.62, tau=10),
 }

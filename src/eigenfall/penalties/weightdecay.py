@@ -19,6 +19,8 @@ from torch import Tensor
 from eigenfall.check import need
 from eigenfall.types import ForwardPass, Penalty, Reference
 
+_REMEDY = "Switch `biases` on, or leave the penalty out."
+
 
 @dataclass(frozen=True)
 class WeightDecay:
@@ -27,12 +29,14 @@ class WeightDecay:
     Attributes:
         strength: factor of ½ Σ θ².
         biases: also over parameters with one axis: biases, and scales of batch-norm.
+        modules: paths of the modules whose parameters are decayed; empty: all.
     """
 
     cite: ClassVar[str] = "krogh1992"
     reads_inputs: ClassVar[bool] = False
     strength: float = 1e-4
     biases: bool = False
+    modules: tuple[str, ...] = ()
 
     def start(self, reference: Reference, generator: torch.Generator) -> None:
         """Nothing is remembered."""
@@ -52,13 +56,17 @@ class WeightDecay:
         halves = {
             name: parameter.square().sum() / 2
             for name, parameter in forward_pass.parameters.items()
-            if self._decayed(parameter)
+            if self._decayed(name, parameter)
         }
         need(
             len(halves) > 0,
             expected="a weight to decay",
-            got="parameters with fewer than two axes only" if forward_pass.parameters else "no parameters",
-            remedy="Switch `biases` on, or leave the penalty out.",
+            got=f"none in {', '.join(self.modules)}"
+            if self.modules
+            else "parameters with fewer than two axes only"
+            if forward_pass.parameters
+            else "no parameters",
+            remedy="Switch `biases` on, or name other modules." if self.modules else _REMEDY,
         )
         total = self.strength * torch.stack(list(halves.values())).sum()
         per_layer: Mapping[str, Tensor] = {name: half.detach() for name, half in halves.items()}
@@ -67,11 +75,12 @@ class WeightDecay:
     def refreshed(self, state: None, reference: Reference, generator: torch.Generator) -> None:
         """Nothing is remembered."""
 
-    def _decayed(self, parameter: Tensor) -> bool:
-        return parameter.requires_grad and (self.biases or parameter.ndim >= 2)
+    def _decayed(self, name: str, parameter: Tensor) -> bool:
+        named = not self.modules or any(name.startswith(f"{module}.") for module in self.modules)
+        return named and parameter.requires_grad and (self.biases or parameter.ndim >= 2)
 
 
 PRESETS = {
-    "nassar2020": WeightDecay(strength=1e-4, biases=True),
-    "holzhausen2024": WeightDecay(strength=1e-3, biases=True),
+    "nassar2020": WeightDecay(strength=1e-4, biases=True, modules=()),
+    "holzhausen2024": WeightDecay(strength=1e-3, biases=True, modules=()),
 }

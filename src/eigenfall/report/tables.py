@@ -11,7 +11,7 @@ from eigenfall.figures.smoothness import SHORT
 from eigenfall.report import arms as read
 from eigenfall.report.arms import Arm
 from eigenfall.report.numbers import digits, percent, value_and_interval
-from eigenfall.types import Estimate, Spectrum, Verdict
+from eigenfall.types import Estimate, RobustnessCurve, Spectrum, Verdict
 
 
 @dataclass(frozen=True)
@@ -203,6 +203,7 @@ def losses(found: Sequence[Arm]) -> Table | None:
     names = [
         name for name in names
         if epsilon is not None and all(epsilon in curve.epsilons for arm in found for curve in arm.curves(name))
+        and all(_same_ball(curve, found) for arm in found for curve in arm.curves(name))
     ]  # fmt: skip
     if not names or epsilon is None:
         return None
@@ -215,6 +216,12 @@ def losses(found: Sequence[Arm]) -> Table | None:
         f"Accuracy at ε = {epsilon:g} under each loss alone, %. Raw cross-entropy (ce) never enters the worst case.",
         tuple(headings), rows_of(found, columns),
     )  # fmt: skip
+
+
+def _same_ball(curve: RobustnessCurve, found: Sequence[Arm]) -> bool:
+    """Whether a curve is of the headline's norm and bounds: a reading may have others."""
+    threats = [one.threat for arm in found for one in arm.curves("headline")]
+    return all((curve.threat.norm, curve.threat.bounds) == (each.norm, each.bounds) for each in threats)
 
 
 def checks(found: Sequence[Arm]) -> Table | None:

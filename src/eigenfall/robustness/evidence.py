@@ -1,7 +1,7 @@
 """What the checks of a bundle need, gathered: curves, and numbers that no curve holds. A check runs no attack.
 
-The headline and what is shown beside it run on all inputs, at the epsilons asked for; the checks' own comparisons on
-the first `images` of them.
+The headline and what is shown beside it run on all inputs, at the epsilons asked for; a bundle's readings on all
+inputs, at their own; the checks' own comparisons on the first `images` of them.
 
 Source: `docs/robustness.md` §4-5.
 """
@@ -22,6 +22,7 @@ from eigenfall.robustness.curves import only
 from eigenfall.robustness.harness import attacking
 from eigenfall.robustness.preflight import derivative, preflight, surrogates
 from eigenfall.robustness.randomised import averaging
+from eigenfall.robustness.readings import reading
 from eigenfall.robustness.sound import need_finite_weights
 from eigenfall.robustness.transfer import transferring
 from eigenfall.robustness.trials import Bundle, Trial
@@ -166,6 +167,7 @@ def gathering(
                 curves[name] = yield from run(model, {name: attack}, examples, cloud, noise)
         elif name not in headline:
             curves[name] = yield from run(model, {name: attack}, examples, threat, epsilons)
+    curves |= yield from reading(model, bundle.readings, examples, threat, seed, batch_size, block)
     notes |= _settings(model, examples, curves["headline"])
     if not bundle.checks:
         return Evidence(curves, measured, notes)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 from torch import Tensor, nn
 
 from eigenfall.robustness.preflight import span
+from eigenfall.robustness.readings import Reading
 from eigenfall.types import RobustnessCurve, Split, Stage, Threat
 
 
@@ -43,6 +44,11 @@ class Bundle(Protocol):
     @property
     def headline(self) -> tuple[str, ...]:
         """Which of them make the headline."""
+        ...
+
+    @property
+    def readings(self) -> Mapping[str, Reading]:
+        """Further curves by name, none of which is judged."""
         ...
 
     @property

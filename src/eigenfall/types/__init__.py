@@ -4,6 +4,7 @@ Axes are named as in `docs/notation.md`. Ranks count from 1 and a window include
 inside a noun are never changed after it is made.
 """
 
+from eigenfall.types.claims import Answer, Claim, ClaimVerdict, Judged
 from eigenfall.types.convergence import Convergence, Mixture, Pruned
 from eigenfall.types.corruption import CorruptionCurve
 from eigenfall.types.data import Bounds, Examples, Responses, Split
@@ -37,8 +38,11 @@ from eigenfall.types.stages import Stage
 from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, Step, Task
 
 __all__ = [
+    "Answer",
     "Bounds",
     "ByDistance",
+    "Claim",
+    "ClaimVerdict",
     "Convergence",
     "CorruptionCurve",
     "Diagnostics",
@@ -51,6 +55,7 @@ __all__ = [
     "ForwardPass",
     "GaussianNoise",
     "Gram",
+    "Judged",
     "Landscape",
     "LandscapeSummary",
     "LawScore",

@@ -1,0 +1,212 @@
+"""What `eigenfall reproduce holzhausen2024` does: runs, claims, figures, page."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from eigenfall import parts
+from eigenfall.check import need, one_of
+from eigenfall.commands import screen
+from eigenfall.commands.summary import command_line, summarised
+from eigenfall.commands.train import default_workers
+from eigenfall.papers.holzhausen2024 import answers, figures
+from eigenfall.papers.holzhausen2024.claims import judged
+from eigenfall.papers.holzhausen2024.found import Found
+from eigenfall.papers.holzhausen2024.found import gathered as by_arm
+from eigenfall.papers.holzhausen2024.runs import Kind, arms, runs
+from eigenfall.papers.holzhausen2024.sizes import SIZES, Scale, Size
+from eigenfall.records import load
+from eigenfall.report import page, reproduction
+from eigenfall.report.numbers import percent, value_and_interval
+from eigenfall.report.reproduction import Doubt, Shown
+from eigenfall.report.tables import Cell, Row, Table
+from eigenfall.rows import row
+from eigenfall.sweep import execute_all
+from eigenfall.types import Estimate, Judged, Record
+from eigenfall.types import Row as Number
+
+TITLE = "Holzhausen et al. 2024, redrawn"
+HEADINGS = {
+    "accuracy": ("test accuracy", "%"),
+    "alpha": ("α of the currents", ""),
+    "straightness": ("R² of its line", ""),
+    "random": ("noise that flips half", "s.d., L3 units"),
+    "linf": ("smallest perturbation", "L∞, L3 units"),
+}
+TABLES: dict[str, tuple[Kind, ...]] = {
+    "The nets of the paper, and what should stand beside them; distances over each net's own right images.": (
+        "paper",
+        "beside",
+    ),
+    "Sweeps of weight decay and of the Jacobian of the logits: fronts, not points.": ("sweep",),
+    "Other local rules, and layers that learn nothing, under the same power and readout.": ("rule",),
+}
+
+
+def reproduce(
+    scale: Scale,
+    figure: str,
+    arm: Sequence[str],
+    seeds: Sequence[int],
+    workers: int,
+    output: Path | None,
+    json: str,
+) -> None:
+    """Run what is asked for, judge every claim, draw every figure, write the page."""
+    known = arms(scale)
+    for name in arm:
+        one_of(name, [each.name for each in known], "arm")
+    if figure:
+        one_of(figure, figures.FIGURES, "figure")
+        arm = [*arm, *(name for name in figures.FIGURES[figure].arms if name in {each.name for each in known})]
+    output = output or Path("runs") / f"holzhausen2024-{scale}"
+    asked = runs(scale, arm, seeds)
+    need(bool(asked), expected="at least one run", got="no arm with these seeds", remedy="Leave --seeds out.")
+    finished, failed = screen.followed(
+        execute_all(asked, output, workers or default_workers(SIZES[scale, "main"].device)), len(asked)
+    )
+    records = [load(folder) for folder in finished]
+    if records:
+        _told(records, scale, figure, output, json)
+    if failed:
+        raise ValueError("\n".join(f"{event.name}: {event.error}" for event in failed))
+
+
+def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, json: str) -> None:
+    """Print claims, draw figures, write pages and rows."""
+    found, console = by_arm(records, scale), screen.printing(json)
+    drawn = figures.saved(found, output / "figures", [figure] if figure else list(figures.FIGURES))
+    if figure:
+        for path in drawn:
+            console.print(f"Figure: {path.resolve()}", markup=False, soft_wrap=True)
+        need(
+            bool(drawn), expected=f"the runs of {figure}", got=figures.missing(figure, found), remedy="Leave --arm out."
+        )
+        screen.emit([number for record in records for number in record.measurement.rows], json)
+        return
+    claims = judged(found)
+    screen.table(
+        f"Holzhausen et al. 2024 at scale {scale}: paper says, we got, verdict",
+        ("claim", "paper says", "as published", "corrected"),
+        [
+            (
+                one.claim.key,
+                one.claim.says,
+                f"{one.published.verdict}: {one.published.told}",
+                f"{one.corrected.verdict}: {one.corrected.told}",
+            )
+            for one in claims
+        ],
+        console,
+        numbers=False,
+        words=4,
+    )
+    console.print(answers.answer(found, claims), markup=False, soft_wrap=True)
+    page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
+    path = reproduction.write(output / "report.html", _page(found, claims, drawn))
+    console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
+    screen.emit([*summarised(records), *rows(found, claims)], json)
+
+
+def rows(found: Found, claims: Sequence[Judged]) -> list[Number]:
+    """Claims, and the numbers of every arm, as tidy rows."""
+    told: list[Number] = []
+    for one in claims:
+        for semantics in ("published", "corrected"):
+            answer = getattr(one, semantics)
+            about = {"claim": one.claim.key, "where": one.claim.where, "says": one.claim.says, "semantics": semantics}
+            about |= {"verdict": answer.verdict, "told": answer.told, "seeds": answer.seeds, "scale": found.scale}
+            told.append(row("claim", answer.number or float("nan"), **about))
+    for line in answers.lines(found, [each.name for each in arms(found.scale)]):
+        about = {"arm": line.name, "seeds": line.seeds, "scale": found.scale, "unconverged": line.unconverged}
+        told += [row(f"reproduced_{what}", value, **about) for what, value in line.numbers.items()]
+        if line.lead.number is not None:
+            told.append(row("lead_over_l2", line.lead.number, verdict=line.lead.verdict, told=line.lead.told, **about))
+    return told
+
+
+def _page(found: Found, claims: Sequence[Judged], drawn: Sequence[Path]) -> str:
+    """The page as text."""
+    names = {kinds: [each.name for each in arms(found.scale) if each.kind in kinds] for kinds in TABLES.values()}
+    tables = [_table(caption, answers.lines(found, names[kinds])) for caption, kinds in TABLES.items()]
+    pictures = [
+        Shown(figures.heading(path), path.read_bytes(), figures.heading(path))
+        for path in drawn
+        if path.suffix == ".svg"
+    ]
+    return reproduction.html(
+        f"{TITLE}, scale {found.scale}",
+        answers.QUESTION,
+        answers.answer(found, claims),
+        claims,
+        [table for table in tables if table.rows],
+        pictures,
+        _doubts(found, claims),
+        _sizes(found.scale),
+        command_line(),
+        "runs.html",
+    )
+
+
+def _table(caption: str, found: Sequence[answers.Line]) -> Table:
+    """Numbers of arms, and their lead over weight decay at equal accuracy."""
+    lines = []
+    for line in found:
+        cells = [_cell(what, line.numbers.get(what)) for what in HEADINGS]
+        lead = line.lead
+        cells.append(Cell("–") if lead.number is None else Cell(*value_and_interval(lead.number), box=lead.verdict))
+        lines.append(Row(line.name, tuple(cells), note=f"UNCONVERGED: {line.unconverged}" if line.unconverged else ""))
+    columns = (*HEADINGS.values(), ("lead over the L2 sweep", "× at equal accuracy"))
+    return Table(caption, columns, tuple(lines))
+
+
+def _cell(what: str, estimate: Estimate | None) -> Cell:
+    if estimate is None:
+        return Cell("–")
+    return Cell(*value_and_interval(percent(estimate) if what == "accuracy" else estimate))
+
+
+def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
+    """Layers that did not pass their gates, claims that nothing tested, checks that failed."""
+    told = [Doubt(found.unconverged(name), "UNCONVERGED") for name in found.records if found.unconverged(name)]
+    failed = sorted(
+        {
+            f"{name}: check {verdict.check} ({verdict.title})"
+            for name, records in found.records.items()
+            for record in records.values()
+            for verdict in record.measurement.verdicts
+            if verdict.verdict == "FAIL"
+        }
+    )
+    told += [Doubt(f"{one}: its accuracy under attack is no number to quote.", "FAIL") for one in failed]
+    told.append(Doubt(reproduction.tally(claims), whom="Verdicts"))
+    if found.scale != "paper":
+        size = SIZES[found.scale, "main"]
+        told.append(
+            Doubt(
+                f"Nets have {size.units} units, not 2 000, and learn from fewer images and for fewer steps: the paper's "
+                "own numbers are not tested, its orders are.",
+                whom="Scale",
+            )
+        )
+    return told
+
+
+def _sizes(scale: Scale) -> Table:
+    """Sizes and schedules as a table."""
+    columns = [name for (at, name) in SIZES if at == scale]
+    lines = []
+    for each in fields(Size):
+        cells = (_setting(getattr(SIZES[scale, name], each.name)) for name in columns)
+        lines.append(Row(each.name.replace("_", " "), tuple(Cell(text) for text in cells)))
+    headings = {"main": "the five nets and what stands beside them", "spectral": "the spectral test of §7.7"}
+    return Table(
+        "Sizes and schedules.", tuple((headings[name], "") for name in columns), tuple(lines), corner="setting"
+    )
+
+
+def _setting(value: object) -> str:
+    try:
+        return parts.spell(value)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return str(value)

@@ -1,0 +1,85 @@
+"""What the paper leaves open, answered from records: who leads at equal accuracy, and whose spectra are straight."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers.holzhausen2024.found import (
+    PERTURBATIONS,
+    Found,
+    Number,
+    accuracy,
+    alpha,
+    own_distance,
+    straightness,
+)
+from eigenfall.papers.holzhausen2024.fronts import lead
+from eigenfall.types import Answer, Estimate, Judged
+
+QUESTION = (
+    "Does the power law that Krotov-Hopfield learning finds make a net robust, and do conclusions of Holzhausen et al. "
+    "2024 stand under correct measurement?"
+)
+MEASURED: dict[str, Number] = {
+    "accuracy": accuracy,
+    "alpha": alpha("currents"),
+    "straightness": straightness,
+    "random": own_distance("random"),
+    "linf": own_distance("pgd"),
+}
+"""Numbers of every arm: test accuracy; exponent of the currents and R² of its line; median distances over own right
+images: deviation of noise that flips half the draws, smallest L∞ perturbation, in the inputs' unit."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """An arm's numbers.
+
+    Attributes:
+        name: the arm's.
+        numbers: as `MEASURED` names them, mean over seeds with interval; one without a number is left out.
+        seeds: how many.
+        lead: its L∞ distance over the front of the L2 sweep at its accuracy.
+        unconverged: why its layer does not count; empty if it does.
+    """
+
+    name: str
+    numbers: Mapping[str, Estimate]
+    seeds: int
+    lead: Answer
+    unconverged: str = ""
+
+
+def lines(found: Found, names: Sequence[str]) -> tuple[Line, ...]:
+    """The numbers of these arms, of those that there are."""
+    return tuple(_line(found, name) for name in names if found.has(name))
+
+
+def _line(found: Found, name: str) -> Line:
+    numbers = {}
+    for what, number in MEASURED.items():
+        values = found.values(name, number)
+        if values and not any(value != value for value in values):
+            numbers[what] = verdicts.interval(values)
+    return Line(name, numbers, len(found.seeds(name)), lead(found, name), found.unconverged(name))
+
+
+def answer(found: Found, judged: Sequence[Judged]) -> str:
+    """What the numbers say, in a sentence or three."""
+    told = []
+    order = [one for one in judged if one.claim.key in {f"Q1 {each}" for each in PERTURBATIONS}]
+    for name in ("published", "corrected"):
+        words = [f"{one.claim.key.removeprefix('Q1 ')} {getattr(one, name).verdict}" for one in order]
+        if words:
+            told.append(f"KH > L2 > JReg > BP, {name}: {', '.join(words)}.")
+    krotov = lead(found, "KH")
+    if krotov.number is not None:
+        told.append(
+            f"At equal accuracy KH's L∞ distance is {verdicts.with_interval(krotov.number)} times that of the L2 sweep."
+        )
+    others = [line for line in lines(found, ("Sanger", "similarity", "SoftHebb", "BCM", "Földiák")) if line.lead.number]
+    ahead = [line.name for line in others if line.lead.verdict == "HOLDS"]
+    if others:
+        named = f": {', '.join(ahead)}" if ahead else ""
+        told.append(f"Of {len(others)} other local rules {len(ahead)} lead it{named}.")
+    return " ".join(told) or "Nothing was compared: the runs of KH, L2, JReg and BP are missing."

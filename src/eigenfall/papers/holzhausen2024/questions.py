@@ -1,0 +1,152 @@
+"""The paper's conclusions (spec `holzhausen2024` §7.8), each as a comparison that can fail."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers.holzhausen2024.found import (
+    COMPARED,
+    PERTURBATIONS,
+    Found,
+    Number,
+    accuracy,
+    alpha,
+    corrected_distance,
+    corrected_median,
+    own_distance,
+    published_distance,
+    single_step_median,
+    straightness,
+)
+from eigenfall.papers.holzhausen2024.fronts import at_equal_accuracy
+from eigenfall.papers.holzhausen2024.judging import NO_TARGET, NUMBERS, ORDERS, ordered, told
+from eigenfall.types import Answer, Claim, Judged
+
+NEAR = 0.05
+
+
+def questions(found: Found) -> Iterator[Judged]:
+    """Q1 to Q6."""
+    for first, suffix in (("KH", ""), ("KH pruned", ", pruned")):
+        order = (first, *COMPARED[1:])
+        for perturbation in PERTURBATIONS:
+            claim = Claim(
+                f"Q1 {perturbation}{suffix}",
+                "§7.8 Q1, Fig. 1",
+                f"median distance under {perturbation}: {' > '.join(order)}",
+                scales=ORDERS,
+            )
+            corrected = corrected_distance(found, perturbation)
+            yield ordered(claim, found, order, published_distance(perturbation), corrected, "L3 units")
+    yield _q2(found)
+    yield _q3(found)
+    yield _q4(found)
+    yield _q5(found)
+    yield _q6(found)
+
+
+def _q2(found: Found) -> Judged:
+    claim = Claim("Q2", "§7.8 Q2", "median distances under FGSM and PGD differ by less than 5 %", scales=ORDERS)
+
+    def ratios() -> Answer:
+        pairs = {
+            arm: tuple(found.values(arm, published_distance(kind), COMPARED) for kind in ("fgsm", "pgd"))
+            for arm in COMPARED
+        }
+        return verdicts.near(pairs, NEAR, "FGSM / PGD")  # pyright: ignore[reportArgumentType]
+
+    published = told(claim, found, COMPARED, ratios)
+    return Judged(claim, published, _single_step(claim, found))
+
+
+def _single_step(claim: Claim, found: Found) -> Answer:
+    """Corrected: the L∞ distance that one gradient sign finds, over the smallest that any attack finds."""
+
+    def ratios() -> Answer:
+        pairs = {
+            arm: (
+                found.values(arm, single_step_median, COMPARED),
+                found.values(arm, lambda record: corrected_median(record, "pgd"), COMPARED),
+            )
+            for arm in COMPARED
+        }
+        return verdicts.near(pairs, NEAR, "single step / smallest found, L∞")
+
+    return told(claim, found, COMPARED, ratios)
+
+
+def _q3(found: Found) -> Judged:
+    says = "1/n is not necessary for robustness: nets with other exponents are more robust than BP"
+    claim = Claim("Q3", "§7.8 Q3", says, scales=ORDERS)
+    arms = ("L2", "JReg", "KH", "BP")
+
+    def answer(distance: Number, key: str) -> Answer:
+        words, seeds = [], 0
+        for arm in arms[:-1]:
+            more = verdicts.order(_values(found, [arm, "BP"], distance))
+            exponents = verdicts.interval(found.values(arm, alpha(key)))
+            apart = exponents.low > 1 or exponents.high < 1
+            seeds = more.seeds
+            if more.verdict in ("HOLDS", "NOT TESTED") and apart:
+                words.append(f"{arm}: {more.number.value:.3g} × BP at α = {verdicts.with_interval(exponents)}")  # pyright: ignore
+        if seeds < verdicts.FEWEST:
+            return Answer("NOT TESTED", told=f"{seeds} seeds of {verdicts.FEWEST}", seeds=seeds)
+        return Answer(
+            "HOLDS" if words else "OPEN", told="; ".join(words) or "none is more robust and apart from 1", seeds=seeds
+        )
+
+    published = told(claim, found, arms, lambda: answer(published_distance("pgd"), "currents, pca"))
+    corrected = told(claim, found, arms, lambda: answer(corrected_distance(found, "pgd"), "currents"))
+    return Judged(claim, published, corrected)
+
+
+def _q4(found: Found) -> Judged:
+    says = "the spectral penalty gives no robustness; Nassar et al. cannot be reproduced"
+    claim = Claim("Q4", "§7.8 Q4", says, scales=ORDERS)
+    arms = ("BP", "spectral")
+    published = verdicts.void(Claim("", "", "", void=NO_TARGET))
+    corrected = told(
+        claim, found, arms, lambda: _no_gain(verdicts.order(_values(found, ["spectral", "BP"], own_distance("pgd"))))
+    )
+    return Judged(claim, published, corrected)
+
+
+def _no_gain(gain: Answer) -> Answer:
+    """A claim of no gain fails where the gain holds, holds where a loss does, and is open between."""
+    turned = {"HOLDS": "FAILS", "FAILS": "HOLDS"}.get(gain.verdict, gain.verdict)
+    return Answer(turned, gain.number, gain.told, gain.seeds, gain.parts)  # pyright: ignore[reportArgumentType]
+
+
+def _q5(found: Found) -> Judged:
+    says = "L2 and JReg behave alike"
+    claim = Claim("Q5", "§7.8 Q5", says, scales=ORDERS)
+
+    def built_in() -> Answer:
+        arms = ("JReg", "decay of W")
+        pairs = {kind: tuple(found.values(arm, own_distance(kind), arms) for arm in arms) for kind in PERTURBATIONS} | {
+            "accuracy": tuple(found.values(arm, accuracy, arms) for arm in arms)
+        }
+        answer = verdicts.near(pairs, NEAR, "JReg / the decay of W that it is in the mean")  # pyright: ignore
+        return Answer(answer.verdict, answer.number, f"built in, no finding (§5.1): {answer.told}", answer.seeds)
+
+    published = told(claim, found, ("JReg", "decay of W"), built_in)
+    return Judged(claim, published, at_equal_accuracy(found, "Jacobian", "L2", NEAR))
+
+
+def _q6(found: Found) -> Judged:
+    claim = Claim(
+        "Q6", "§7.8 Q6 (v2)", "λ_n ≈ λ_1 n^−α for n < 800; conflicts with the bend that Fig. 3 shows at 400–500",
+        scales=NUMBERS,
+    )  # fmt: skip
+
+    def straight() -> Answer:
+        words = "; ".join(
+            f"{arm} R² {verdicts.with_interval(verdicts.interval(found.values(arm, straightness)))}" for arm in COMPARED
+        )
+        return Answer("NOT TESTED", told=words)
+
+    answer = told(claim, found, COMPARED, straight)
+    return Judged(claim, answer, answer)
+
+
+def _values(found: Found, names: Sequence[str], number: Number) -> Mapping[str, Sequence[float]]:
+    return {name: found.values(name, number) for name in names}
