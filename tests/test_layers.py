@@ -51,7 +51,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("beside",),
     ("exponents",),
     ("measurement", "comparison", "settings"),
-    ("histories", "learnt"),
+    ("histories", "judgements"),
+    ("learnt",),
     ("runs",),
     # 4, 5, 6, 7
     ("sweep",),

@@ -15,11 +15,11 @@ from torch import Tensor, nn
 
 from eigenfall.check import need
 from eigenfall.convergence import Gates
+from eigenfall.judgements import Watched, judged, notices_of, rows_of
 from eigenfall.learning import Learning, learn
 from eigenfall.optimisation import Training
 from eigenfall.pruning import Pruning, removed, zeroed
 from eigenfall.readout import fit_head, joined, scaled
-from eigenfall.rows import row
 from eigenfall.scaling import need_scaling
 from eigenfall.snapshots import flattened, unflattened
 from eigenfall.types import Convergence, Examples, LearningStep, Pruned, ReceptiveFields, Row, one_seed
@@ -59,6 +59,7 @@ class Learnt:
         model: inputs to logits, with `currents`, `hidden1` and `readout`.
         head: the part that made the readout, its scale the one that was found.
         convergence: of the layer before pruning; `None` for a rule whose norms go nowhere in particular.
+        change: of the weights over the last epoch, relative to them, of such a rule; `None` after a single epoch.
         pruned: which units were kept; `None` if none were to be pruned.
         fields: weights of the first units that are left.
         rows: numbers about the layer.
@@ -68,6 +69,7 @@ class Learnt:
     model: nn.Module
     head: Any
     convergence: Convergence | None
+    change: float | None
     pruned: Pruned | None
     fields: ReceptiveFields
     rows: tuple[Row, ...]
@@ -121,52 +123,59 @@ def learning_model(
     )
     training.need_validation(examples.validation)
     head(learning.units, examples.classes, torch.Generator())
-    state = yield from _learning_layer(rule, train.inputs, learning, seed, start)
+    state, watched = yield from _learning_layer(rule, train.inputs, learning, seed, start)
     weights = state.weights[0]
-    convergence = _judged(rule, weights, train.inputs)
+    convergence = judged(rule, weights, train.inputs)
     pruned = None if pruning is None else pruning(weights)
     layer = rule.layer(state)
     if pruned is not None:
         layer.weight.data = (removed if prune == "removed" else zeroed)(layer.weight.data, pruned.kept)
         weights = removed(weights, pruned.kept)
-    notices = notices_of(convergence, pruned)
-    held = _held(state, learning.epochs * learning.batches_in(len(train)))
+    notices = notices_of(convergence, pruned, watched.change)
+    held = _held(state, learning.epochs * learning.batches_in(len(train))) | watched.kept
     begun = {name: value for name, value in (start or {}).items() if name.startswith("head/")}
     yield Moment("judging the layer", 1, 1, lambda: held | begun, said=" ".join(notices))
     head = scaled(layer, head, train.inputs)
     made = yield from _fitting_head(layer, head, examples, training, seed, held, begun)
-    rows, fields = rows_of(convergence, pruned), _fields(weights, examples)
-    return Learnt(joined(layer, made), head, convergence, pruned, fields, tuple(rows), tuple(notices))
+    rows, fields = rows_of(convergence, pruned, watched.change, len(state.weights[0])), _fields(weights, examples)
+    return Learnt(joined(layer, made), head, convergence, watched.change, pruned, fields, tuple(rows), tuple(notices))
 
 
 def _learning_layer(
     rule: Any, inputs: Tensor, learning: Learning, seed: int, start: Mapping[str, Any] | None
-) -> Generator[Moment, None, Any]:
-    """The layer's last state."""
+) -> Generator[Moment, None, tuple[Any, Watched]]:
+    """The layer's last state, and what was watched of it."""
     kept = _under("layer/", start)
+    watched = Watched(**_under("watched/", start))
     steps = learning.epochs * learning.batches_in(len(inputs))
     if kept and kept["place/step"] == steps:
         like = rule.start(inputs[0].numel(), learning.units, [torch.Generator().manual_seed(seed)])
-        return unflattened(like, kept, "state/", inputs.device)
+        return unflattened(like, kept, "state/", inputs.device), watched
     found: Any = None
     for step in learn(rule, inputs, learning, (seed,), start=kept or None):
         found = step.state
+        if step.last_of_epoch and not hasattr(rule, "radius"):
+            watched = watched.after(found.weights[0])
         yield Moment(
             "learning",
             step.progress.step,
             step.progress.steps,
-            lambda step=step: {f"layer/{name}": value for name, value in step.snapshot().items()},
-            _logged(rule, step) if step.last_of_epoch else None,
+            lambda step=step, watched=watched: (
+                {f"layer/{name}": value for name, value in step.snapshot().items()} | watched.kept
+            ),
+            _logged(rule, step, watched) if step.last_of_epoch else None,
             step.last,
         )
-    return found
+    return found, watched
 
 
-def _logged(rule: Any, step: LearningStep) -> Row:
-    """An epoch's line of the history: for a rule with a radius, the share of units that are not there yet."""
+def _logged(rule: Any, step: LearningStep, watched: Watched) -> Row:
+    """An epoch's line of the history: the share of units that are not there yet, or how much the weights changed."""
     told = {"layer_step": step.progress.step, "layer_epoch": step.progress.epoch, **step.values}
     if hasattr(rule, "radius"):
         told["unconverged"] = Gates()(one_seed(step.state, 0).weights[0], rule.p, rule.radius).unconverged
+    elif watched.change is not None:
+        told["layer_change"] = watched.change
     return told
 
 
@@ -208,47 +217,7 @@ def _under(prefix: str, kept: Mapping[str, Any] | None) -> dict[str, Any]:
     return {name.removeprefix(prefix): value for name, value in (kept or {}).items() if name.startswith(prefix)}
 
 
-def _judged(rule: Any, weights: Tensor, inputs: Tensor) -> Convergence | None:
-    """The gates of a rule with a radius, wins counted at the training inputs."""
-    return Gates()(weights, rule.p, rule.radius, inputs) if hasattr(rule, "radius") else None
-
-
 def _fields(weights: Tensor, examples: Examples) -> ReceptiveFields:
     """Weights of the first units, in the shape of an input."""
     some = weights[:SHOWN].detach().float().cpu()
     return ReceptiveFields(some.reshape(len(some), *examples.train.inputs.shape[1:]), len(weights))
-
-
-def rows_of(convergence: Convergence | None, pruned: Pruned | None) -> list[Row]:
-    """Shares of units, each one number."""
-    found = []
-    if convergence is not None:
-        verdict = "CONVERGED" if convergence.converged else "UNCONVERGED"
-        about = {"layer": "currents", "n": len(convergence.norms)}
-        found.append(row("unconverged_units", convergence.unconverged, verdict=verdict, **about))
-        found.append(row("negative_units", float(convergence.negative.double().mean()), **about))
-        if convergence.dead is not None:
-            found.append(row("dead_units", float(convergence.dead.double().mean()), **about))
-        if convergence.silent is not None:
-            found.append(row("silent_units", float(convergence.silent.double().mean()), **about))
-    if pruned is not None:
-        found.append(row("pruned_units", pruned.count / len(pruned.kept), layer="currents", n=len(pruned.kept)))
-    return found
-
-
-def notices_of(convergence: Convergence | None, pruned: Pruned | None) -> list[str]:
-    """What a reader must know of the layer."""
-    told = []
-    if convergence is not None and not convergence.converged:
-        told.append(f"WARN: currents: {convergence}{_left_behind(convergence)}")
-    return [*told, *([f"currents: {pruned}"] if pruned is not None and pruned.count else [])]
-
-
-def _left_behind(convergence: Convergence) -> str:
-    """How many units that are off never win, said where it matters."""
-    count = 0 if convergence.dead is None else int((convergence.off & convergence.dead).sum())
-    if count == 0 or convergence.norms_hold or convergence.collapsed:
-        return ""
-    whose = "that is off" if count == 1 else "that are off"
-    units = "1 unit" if count == 1 else f"{count} units"
-    return f" {units} {whose} won at no input, which longer learning hardly moves: prune, or use fewer units."

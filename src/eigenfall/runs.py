@@ -20,8 +20,9 @@ from eigenfall.architectures.learnt import LearntLayer
 from eigenfall.check import need
 from eigenfall.exponents import measuring_responses
 from eigenfall.histories import overfitted, stale_of
+from eigenfall.judgements import notices_of, rows_of
 from eigenfall.layers import device_of
-from eigenfall.learnt import Learnt, learning_model, notices_of, rows_of
+from eigenfall.learnt import Learnt, learning_model
 from eigenfall.measurement import measuring
 from eigenfall.rows import with_context
 from eigenfall.settings import Run, name_of, parts_of, settings_of
@@ -263,13 +264,15 @@ def _judged_before(architecture: Any, measurement: Measurement) -> Measurement:
     if folder is None or not (folder / "record.json").is_file():
         return measurement
     before = records.load(folder).measurement
+    last = next((entry for entry in before.rows if entry["quantity"] == "last_change"), {})
+    change, units = last.get("value"), last.get("n", 0)
     return replace(
         measurement,
         convergence=before.convergence,
         pruned=before.pruned,
         fields=before.fields,
-        rows=(*rows_of(before.convergence, before.pruned), *measurement.rows),
-        notices=(*notices_of(before.convergence, before.pruned), *measurement.notices),
+        rows=(*rows_of(before.convergence, before.pruned, change, units), *measurement.rows),
+        notices=(*notices_of(before.convergence, before.pruned, change), *measurement.notices),
     )
 
 

@@ -8,7 +8,7 @@ from exact import refusal
 
 from eigenfall.commands.learn import training_of
 from eigenfall.convergence import Gates
-from eigenfall.learnt import notices_of
+from eigenfall.judgements import notices_of
 from eigenfall.optimisation import PRESETS, Training, shortened
 
 PUBLISHED = PRESETS["pnas_mnist"]

@@ -1,5 +1,6 @@
 """A layer learns, a head is fitted, the model is measured: from settings to a record, and on from any moment."""
 
+import itertools
 from dataclasses import dataclass, replace
 
 import pytest
@@ -10,6 +11,7 @@ from eigenfall import records
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.heads.repu import RePUHead
+from eigenfall.judgements import notices_of, rows_of
 from eigenfall.learning import Learning, learn
 from eigenfall.learnt import learning_model
 from eigenfall.optimisation import Training
@@ -162,10 +164,55 @@ def test_pruned_units_are_removed_or_zeroed():
     assert share == pytest.approx(float((~kept).double().mean()))
 
 
-def test_a_rule_without_radius_has_no_gates():
-    _, learnt = finished(working(rule=Oja(), learning=replace(LEARNING, units=5)))
+def test_a_rule_without_radius_has_no_gates_but_the_last_change_of_its_weights():
+    settings = replace(LEARNING, units=5)
+    moments, learnt = finished(working(rule=Oja(), learning=settings))
+    after = [
+        step.state.weights[0].clone() for step in learn(Oja(), EXAMPLES.train.inputs, settings) if step.last_of_epoch
+    ]
+    changes = [float((now - before).norm() / before.norm()) for before, now in itertools.pairwise(after)]
     assert learnt.convergence is None
+    assert learnt.change == pytest.approx(changes[-1], rel=1e-5)
+    (row,) = learnt.rows
+    assert (row["quantity"], row["value"], row["n"]) == ("last_change", learnt.change, 5)
+    logged = [moment.logged.get("layer_change") for moment in moments if moment.what == "learning" and moment.logged]
+    assert logged == [None, *(pytest.approx(change, rel=1e-5) for change in changes)]
+
+
+@pytest.mark.parametrize("stop", [5, 11, 12, 23, 32, 33, 38])
+def test_the_last_change_is_the_same_from_any_moment(stop, tmp_path):
+    given, path = {"rule": Oja(), "learning": replace(LEARNING, units=5)}, tmp_path / "kept"
+    _, whole = finished(working(**given))
+    path.write_bytes(seal(next(itertools.islice(working(**given), stop, None)).snapshot()))
+    _, again = finished(working(**given, start=opened(path)))
+    assert again.change == whole.change
+    assert again.rows == whole.rows
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "notices"),
+    [
+        (0.01, "CONVERGED", []),
+        (
+            0.0123,
+            "UNCONVERGED",
+            [
+                "WARN: currents: UNCONVERGED: the weights changed by 1.2 % over the last epoch, more than 1 %. Learn "
+                "for longer, or at a rate that falls."
+            ],
+        ),
+    ],
+)
+def test_a_layer_that_still_moves_is_told(change, verdict, notices):
+    assert notices_of(None, None, change) == notices
+    assert [row["verdict"] for row in rows_of(None, None, change, 3)] == [verdict]
+
+
+def test_a_single_epoch_has_no_change():
+    _, learnt = finished(working(rule=Oja(), learning=replace(LEARNING, units=5, epochs=1)))
+    assert learnt.change is None
     assert learnt.rows == ()
+    assert learnt.notices == ()
 
 
 @pytest.mark.parametrize(

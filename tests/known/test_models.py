@@ -29,6 +29,7 @@ from eigenfall.pruning import Pruning
 from eigenfall.rules.foldiak import Foldiak
 from eigenfall.rules.krotov import Krotov
 from eigenfall.rules.oja import Oja
+from eigenfall.rules.sanger import Sanger
 from eigenfall.rules.similarity import Similarity
 from eigenfall.settings import Run
 from eigenfall.sweep import execute_all
@@ -134,6 +135,20 @@ def test_a_learnt_record_is_measured_again_and_stays_unconverged(krotov, tmp_pat
     again = record_of(replace(run_of(str(found.path)), plan=PLAN, stimuli="train"), tmp_path)  # and once more
     assert any(re.match(SAID, notice) for notice in again.measurement.notices)
     assert torch.equal(model_of(again)(EXAMPLES.test.inputs), model_of(krotov)(EXAMPLES.test.inputs))
+
+
+def test_what_still_moved_stays_said_too(tmp_path):
+    record = record_of(replace(RUN, arm="sanger", rule=Sanger()), tmp_path)
+    found = record_of(replace(run_of(str(record.path)), plan=PLAN, stimuli="test"), tmp_path)
+    before, after = (
+        [(row["value"], row["n"], row["verdict"]) for row in one.measurement.rows if row["quantity"] == "last_change"]
+        for one in (record, found)
+    )
+    assert before == after
+    assert before[0][1:] == (20, "UNCONVERGED")
+    assert [note for note in record.measurement.notices if "over the last epoch" in note] == [
+        note for note in found.measurement.notices if "over the last epoch" in note
+    ]
 
 
 def test_the_architecture_is_written_in_the_grammar(krotov):
