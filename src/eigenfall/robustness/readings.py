@@ -59,7 +59,9 @@ def reading(
 ) -> Generator[Stage, None, dict[str, RobustnessCurve]]:
     """The curve of each reading, whose attacks see the images that are right when clean, and no others.
 
-    Yields a `Stage` before each budget of each block.
+    The curve is of all images: those that were wrong are broken at every budget, at distance 0. Where none is right the
+    first alone is attacked, so that there is a curve that says so. Yields a `Stage` before each budget of
+    each block.
 
     Args:
         model: logits of inputs; left as it was found.
@@ -75,7 +77,7 @@ def reading(
     """
     found = {}
     right = margins(model, examples, batch_size) > 0 if readings else torch.zeros(0, dtype=torch.bool)
-    places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(len(examples))
+    places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(min(1, len(examples)))
     some = Split(
         examples.inputs[places.to(examples.inputs.device)], examples.targets[places.to(examples.targets.device)]
     )
