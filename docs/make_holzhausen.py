@@ -10,7 +10,7 @@ from pathlib import Path
 
 PAPERS = Path(__file__).with_name("papers")
 PAGE = PAPERS / "holzhausen2024.md"
-SCALES = ("small", "paper")
+SCALES = ("small",)
 START, END = "<!-- {}: docs/make_holzhausen.py -->", "<!-- end of {} -->"
 NUMBERS = {
     "reproduced_accuracy": ("accuracy, %", 100, 1),

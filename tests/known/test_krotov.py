@@ -124,14 +124,16 @@ def test_rows_that_learn_alone_equal_the_dense_step(rule):
 
 
 @pytest.mark.parametrize(
-    ("rule", "inputs", "batch"), [("krotov@pnas_mnist", 784, 100), ("krotov@holzhausen_cifar", 3072, 50)]
+    ("rule", "data", "batch"),
+    [("krotov@pnas_mnist", "mnist@nassar2020", 100), ("krotov@holzhausen_cifar", "cifar10@nassar2020", 50)],
 )
-def test_a_hundred_steps_at_full_width_equal_the_dense_form(rule, inputs, batch):
+def test_a_hundred_steps_on_real_batches_equal_the_dense_form(rule, data, batch):
     rule = read("rules", rule)
-    few = begun(rule, 1, inputs, 60)
+    inputs = read("datasets", data)().train.inputs[: 100 * batch].flatten(1).double()
+    inputs = inputs / torch.linalg.vector_norm(inputs, 3, dim=1, keepdim=True)
+    few = begun(rule, 1, inputs.shape[1], 60)
     whole = copied(few)
-    for step in range(100):
-        piece = images(step, batch, inputs)
+    for piece in inputs[None].split(batch, dim=1):
         rule._move_few(few, piece, 0.02)
         rule._move_all(whole, piece, 0.02)
     assert_close(few.weights, whole.weights, rtol=0, atol=1e-10)

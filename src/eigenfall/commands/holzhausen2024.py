@@ -184,8 +184,8 @@ def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
         size = SIZES[found.scale, "main"]
         told.append(
             Doubt(
-                f"Nets have {size.units} units, not 2 000, and learn from fewer images and for fewer steps: the paper's "
-                "own numbers are not tested, its orders are.",
+                f"Nets have {size.units} units, not 2 000, and learn from fewer images and for fewer steps: numbers of "
+                "the paper are not tested, its orders are.",
                 whom="Scale",
             )
         )

@@ -4,7 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from eigenfall.papers.holzhausen2024 import verdicts
-from eigenfall.papers.holzhausen2024.found import Found, Number, accuracy, alpha, own_distance, straightness
+from eigenfall.papers.holzhausen2024.found import (
+    PERTURBATIONS,
+    Found,
+    Number,
+    accuracy,
+    alpha,
+    own_distance,
+    straightness,
+)
 from eigenfall.papers.holzhausen2024.fronts import lead
 from eigenfall.types import Answer, Estimate, Judged
 
@@ -59,7 +67,7 @@ def _line(found: Found, name: str) -> Line:
 def answer(found: Found, judged: Sequence[Judged]) -> str:
     """What the numbers say, in a sentence or three."""
     told = []
-    order = [one for one in judged if one.claim.key.startswith("Q1")]
+    order = [one for one in judged if one.claim.key in {f"Q1 {each}" for each in PERTURBATIONS}]
     for name in ("published", "corrected"):
         words = [f"{one.claim.key.removeprefix('Q1 ')} {getattr(one, name).verdict}" for one in order]
         if words:

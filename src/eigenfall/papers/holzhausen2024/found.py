@@ -198,10 +198,14 @@ def own_distance(perturbation: Perturbation) -> Number:
 
 
 def single_step_median(record: Record) -> float:
-    """Median L∞ distance of own right images that one gradient sign of cross-entropy finds, to the grid's step."""
+    """Median L∞ distance of own right images that one gradient sign of cross-entropy finds.
+
+    A first flip lies between two budgets of a grid that is even in its logarithm: the geometric middle is told.
+    """
     curve = _curve(record, "published_fgsm")
     first = first_flip(curve)[curve.clean_correct]
-    return of_distances(first, curve.epsilons[-1]).quantile(0.5)[0]
+    middle = math.sqrt(curve.epsilons[0] / curve.epsilons[1])
+    return of_distances(first, curve.epsilons[-1]).quantile(0.5)[0] * middle
 
 
 def straightness(record: Record) -> float:

@@ -25,6 +25,7 @@ from eigenfall.penalties.weightdecay import PRESETS as DECAY
 from eigenfall.penalties.weightdecay import WeightDecay
 from eigenfall.plans import Plan
 from eigenfall.pruning import PRESETS as PRUNING
+from eigenfall.pruning import Pruning
 from eigenfall.rules.bcm import BCM
 from eigenfall.rules.foldiak import Foldiak
 from eigenfall.rules.images import Images
@@ -45,7 +46,16 @@ WIDE = 2000
 """Units of the untrained layer whose exponent the paper prints; nothing is trained, so that `small` has it too."""
 WIDE_WINDOWS = ((11, 500), (11, 100))
 NOT_QUICK = {
-    *("SpecReg-KH", "dropout", "adversarial", "L2 0.0001", "L2 0.003", "Jacobian 0.0001", "Jacobian 0.1"),
+    *(
+        "SpecReg-KH",
+        "KH, valleys",
+        "dropout",
+        "adversarial",
+        "L2 0.0001",
+        "L2 0.003",
+        "Jacobian 0.0001",
+        "Jacobian 0.1",
+    ),
     *("Oja", "Sanger", "similarity", "BCM", "Földiák", "MNIST tanh", "MNIST tanh, spectral", "KH ensemble"),
     *("raw", "Init, 2 000 units"),
 }
@@ -119,6 +129,7 @@ def _paper(size: Size) -> Iterator[Arm]:
 
 def _beside(size: Size) -> Iterator[Arm]:
     """What should have been compared."""
+    yield Arm("KH, valleys", "beside", _learnt(size, pruning=Pruning()))
     yield Arm("decay of W", "beside", _trained(size, decay_like_jreg(size.training.batch_size)))
     yield Arm("spectral", "beside", _trained(size, Spectral(strength=1.0, alpha=1.0, tau=0, layers=("hidden1",))))
     dropped = replace(SHLP_PRESETS["holzhausen2024"], width=size.units, dropout=0.5)

@@ -30,7 +30,7 @@ class Attacked:
     Attributes:
         epsilons: ascending and positive, `(epsilons,)`.
         accuracy: at each, relative to that without a perturbation, `(seeds, epsilons)`.
-        distances: critical L2 distances of the images of all seeds, `(images,)`; infinite: nothing broke the image.
+        distances: critical distances of the images of all seeds, `(images,)`; infinite: nothing broke the image.
         paper: the paper's median; NaN: not drawn.
     """
 
@@ -48,11 +48,13 @@ class Perturbation:
         name: what a reader calls it.
         norm: what epsilon is: "gaussian", "Linf" or "L2".
         models: by name.
+        measure: what a critical distance is.
     """
 
     name: str
     norm: str
     models: Mapping[str, Attacked]
+    measure: str = "L2 norm"
 
 
 def robustness(
@@ -62,6 +64,7 @@ def robustness(
     stamp: str = "",
     study: Sequence[str] = (),
     relative: bool = True,
+    note: str = "",
 ) -> Any:
     """Accuracy against epsilon, and critical distances as boxes, a row per perturbation.
 
@@ -74,6 +77,7 @@ def robustness(
         stamp: written across the figure.
         study: all models of the study in order, so that each keeps its look.
         relative: whether accuracies are shares of the images that were right without a perturbation.
+        note: ends the caption.
 
     Returns:
         The figure.
@@ -100,7 +104,7 @@ def robustness(
             "whiskers: to the last within 1.5 boxes; images further out are not drawn. In brackets: share of images "
             "that nothing broke; they count as infinitely far, and ▶ ends a box whose quartile they are."
         )
-        return canvas.finish(figure, keys, caption, stamp)
+        return canvas.finish(figure, keys, f"{caption} {note}".strip(), stamp)
 
 
 def _furthest(found: Sequence[Perturbation], unit: Unit) -> str:
@@ -170,7 +174,7 @@ def _boxes(ax: Any, one: Perturbation, unit: Unit, look: Mapping[str, Series]) -
     ax.set_ylim(len(ticks) - 0.4, -0.6)
     ax.set_xlim(0, edge)
     ax.set_title(f"{plain(one.name)}: critical distance")
-    canvas.distance_axis(ax, "critical distance, L2 norm", unit)
+    canvas.distance_axis(ax, f"critical distance, {one.measure}", unit)
 
 
 def _whiskers(distances: Float64[Tensor, " images"]) -> tuple[float, float]:

@@ -60,7 +60,11 @@ class Code:
 
 
 def spectra(
-    found: Mapping[str, Mapping[str, Code]], title: str = "", stamp: str = "", study: Sequence[str] = ()
+    found: Mapping[str, Mapping[str, Code]],
+    title: str = "",
+    stamp: str = "",
+    study: Sequence[str] = (),
+    note: str = "",
 ) -> Any:
     """Eigenvalues over the first against rank: a row per model, a column per kind of input.
 
@@ -69,6 +73,7 @@ def spectra(
         title: what was found; "": the exponents.
         stamp: written across the figure.
         study: all models of the study in order, so that each keeps its look.
+        note: ends the caption.
 
     Returns:
         The figure.
@@ -106,7 +111,7 @@ def spectra(
         )
         if below:
             caption += f" Rounding of {' and '.join(below)} lies below the axes."
-        return canvas.finish(figure, _keys(sizes, drawn), caption, stamp)
+        return canvas.finish(figure, _keys(sizes, drawn), f"{caption} {note}".strip(), stamp)
 
 
 def _exponents(found: Mapping[str, Mapping[str, Code]], inputs: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ class Standing:
 
     Attributes:
         accuracy: on test images, a share, `(seeds,)`.
-        distance: median critical L2 distance, `(seeds,)`.
+        distance: median critical distance, `(seeds,)`.
         label: what the setting is, such as "strength 1e-3"; "" for none.
     """
 
@@ -41,15 +41,17 @@ class Front:
         name: of the perturbation.
         models: by name, the settings in the order of their strength: a line joins them.
         paper: accuracy and distance that the paper gives, by model.
+        measure: what a critical distance is.
     """
 
     name: str
     models: Mapping[str, tuple[Standing, ...]]
     paper: Mapping[str, tuple[float, float]]
+    measure: str = "L2 norm"
 
 
 def accuracy_against_distance(
-    found: Sequence[Front], unit: Unit, title: str = "", stamp: str = "", study: Sequence[str] = ()
+    found: Sequence[Front], unit: Unit, title: str = "", stamp: str = "", study: Sequence[str] = (), note: str = ""
 ) -> Any:
     """Median critical distance against test accuracy, a panel per perturbation; a sweep's points are joined.
 
@@ -59,6 +61,7 @@ def accuracy_against_distance(
         title: what was found; "": which model stands furthest off, and its accuracy.
         stamp: written across the figure.
         study: all models of the study in order, so that each keeps its look.
+        note: ends the caption.
 
     Returns:
         The figure.
@@ -81,7 +84,7 @@ def accuracy_against_distance(
             keys.append(canvas.hollow())
         counts = [len(each.distance) for one in found for settings in one.models.values() for each in settings]
         caption = canvas.seeds_told(counts, "Mark", "bars: its 95 % intervals") + ". A line joins a model’s settings."
-        return canvas.finish(figure, keys, caption, stamp)
+        return canvas.finish(figure, keys, f"{caption} {note}".strip(), stamp)
 
 
 def _furthest(one: Front) -> str:
@@ -115,7 +118,7 @@ def _front(ax: Any, one: Front, unit: Unit, look: Mapping[str, Series]) -> None:
     ax.set_ylim(bottom=0)
     ax.set_xlabel("test images classified correctly, %")
     ax.set_title(plain(one.name))
-    canvas.distance_axis(ax, "median critical distance, L2 norm", unit, upright=True)
+    canvas.distance_axis(ax, f"median critical distance, {one.measure}", unit, upright=True)
 
 
 def mnist_spectral(
@@ -125,6 +128,8 @@ def mnist_spectral(
     title: str = "",
     stamp: str = "",
     study: Sequence[str] = (),
+    measure: str = "L2 norm",
+    note: str = "",
 ) -> Any:
     """Accuracy and median random distance of the nets on MNIST, with and without the spectral penalty.
 
@@ -135,6 +140,8 @@ def mnist_spectral(
         title: what was found; "": the distances.
         stamp: written across the figure.
         study: all nets in order, so that each keeps its look.
+        measure: what a critical distance is.
+        note: ends the caption.
 
     Returns:
         The figure.
@@ -167,7 +174,7 @@ def mnist_spectral(
         for ax in (left, right):
             ax.tick_params(axis="y", length=0)
             ax.grid(axis="y", color=REFERENCE, alpha=0.25, linewidth=0.6)
-        canvas.distance_axis(right, "median critical distance, L2 norm", unit)
+        canvas.distance_axis(right, f"median critical distance, {measure}", unit)
         counts = [len(one.accuracy) for one in found.values()]
         caption = canvas.seeds_told(counts, "Mark", "bar: its 95 % interval") + "."
-        return canvas.finish(figure, [canvas.hollow()] if paper else [], caption, stamp)
+        return canvas.finish(figure, [canvas.hollow()] if paper else [], f"{caption} {note}".strip(), stamp)

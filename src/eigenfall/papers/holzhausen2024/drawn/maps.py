@@ -44,7 +44,7 @@ class Seen:
 
 
 def landscapes(
-    found: Mapping[str, Seen], unit: Unit, names: Sequence[str] = (), title: str = "", stamp: str = ""
+    found: Mapping[str, Seen], unit: Unit, names: Sequence[str] = (), title: str = "", stamp: str = "", note: str = ""
 ) -> Any:
     """‖J‖_F above and decisions below, a column per model, at most five in a row.
 
@@ -54,6 +54,7 @@ def landscapes(
         names: of the classes; numbers alone if empty.
         title: what was found; "": the range of ‖J‖_F.
         stamp: written across the figure.
+        note: ends the caption.
 
     Returns:
         The figure.
@@ -98,7 +99,7 @@ def landscapes(
             "colour scale. Below: decisions by colour and number, paler where the largest softmax is smaller; lines: "
             f"{LEVELS} levels of the largest softmax."
         )
-        return canvas.finish(figure, _keys(found, names), caption, stamp, columns=5)
+        return canvas.finish(figure, _keys(found, names), f"{caption} {note}".strip(), stamp, columns=5)
 
 
 def _ranges(found: Mapping[str, Seen]) -> str:

@@ -50,13 +50,14 @@ class Pruned:
         return 0 if math.isnan(self.cutoff) else int((self.variances >= self.cutoff).sum())
 
 
-def weights(found: Pruned, title: str = "", stamp: str = "") -> Any:
+def weights(found: Pruned, title: str = "", stamp: str = "", note: str = "") -> Any:
     """16 units before and after pruning, the histogram of variances, and spectra that are not normalised.
 
     Args:
         found: the layer.
         title: what was found; "": how many units went, and λ₁ before and after.
         stamp: written across the figure.
+        note: ends the caption.
 
     Returns:
         The figure.
@@ -85,7 +86,7 @@ def weights(found: Pruned, title: str = "", stamp: str = "") -> Any:
             "a: weights of one unit each, on their own scale, grey or white is 0. b: variance of a unit’s weights over "
             "its inputs; units at the cutoff or above it go. c: eigenvalues λₙ of the centred code, not normalised."
         )
-        return canvas.finish(figure, _keys(), caption, stamp)
+        return canvas.finish(figure, _keys(), f"{caption} {note}".strip(), stamp)
 
 
 def _variances(ax: Any, found: Pruned) -> None:
