@@ -6,6 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 from dataclasses import FrozenInstanceError, replace
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 import reproductions
@@ -105,17 +106,17 @@ def test_figures_lie_in_the_page_as_images(page):
 
 def test_a_page_without_tables_figures_or_runs_beside_it_says_the_rest():
     page = reproductions.html(tables=[], pictures=[], beside="")
-    assert "<h2 id=\"figures\">" not in page
+    assert '<h2 id="figures">' not in page
     assert "What the paper leaves open" not in page
     assert "Every run, with" not in page
-    assert "<h2 id=\"made\">How it was made</h2>" in page
+    assert '<h2 id="made">How it was made</h2>' in page
 
 
 def test_headings_are_in_order_and_every_section_is_named(page):
     levels = [int(level) for level in re.findall(r"<h([1-6])", page)]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after <= before + 1 for before, after in zip(levels, levels[1:]))
+    assert all(after <= before + 1 for before, after in pairwise(levels))
     for name in re.findall(r'aria-labelledby="([^"]*)"', page):
         assert f'id="{name}"' in page
 
