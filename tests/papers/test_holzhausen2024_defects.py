@@ -15,7 +15,7 @@ ROWS = [
 
 
 @cache
-def tests_of(path):
+def named_in(path):
     """Names of the test functions at the top of a file, and whether any of them is skipped whatever happens."""
     found = {}
     for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
@@ -35,4 +35,4 @@ def test_every_test_that_is_named_is_there_and_runs(number, held):
     assert len(named) == held.count("`") // 2 >= 2
     assert len(set(named)) == len(named)
     for path, name in named:
-        assert tests_of(path).get(name) is False, f"{path}::{name}"
+        assert named_in(path).get(name) is False, f"{path}::{name}"
