@@ -16,6 +16,7 @@ NUMBERS = {
     "reproduced_accuracy": ("accuracy, %", 100, 1),
     "reproduced_alpha": ("α", 1, 2),
     "reproduced_straightness": ("R²", 1, 3),
+    "reproduced_alpha_hidden": ("α after activation", 1, 2),
     "reproduced_random": ("noise", 1, 3),
     "reproduced_linf": ("L∞ × 1000", 1000, 2),
     "lead_over_l2": ("lead over L2", 1, 2),
@@ -47,10 +48,14 @@ def arms(rows: list[dict]) -> str:
     for row in rows:
         if row["quantity"] in NUMBERS:
             found.setdefault(row["arm"], {})[row["quantity"]] = row
-    lines = ["| arm (seeds) | " + " | ".join(name for name, _, _ in NUMBERS.values()) + " |", "|---" * 7 + "|"]
+    lines = [
+        "| arm (seeds) | " + " | ".join(name for name, _, _ in NUMBERS.values()) + " |",
+        "|---" * (len(NUMBERS) + 1) + "|",
+    ]
     for arm, numbers in found.items():
         seeds = max(row["seeds"] for row in numbers.values())
         mark = " UNCONVERGED" if any(row.get("unconverged") for row in numbers.values()) else ""
+        mark += " FAIL" if any(row.get("failed") for row in numbers.values()) else ""
         cells = [_cell(numbers.get(name), by, digits) for name, (_, by, digits) in NUMBERS.items()]
         lines.append(f"| {arm}{mark} ({seeds}) | " + " | ".join(cells) + " |")
     return "\n".join(lines)

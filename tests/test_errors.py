@@ -115,7 +115,7 @@ def test_report_of_nothing(capsys, tmp_path):
     ("flags", "sentence"),
     [
         (["--figure", "fig5"], "Expected a known figure, got 'fig5'. Did you mean 'fig4'?"),
-        (["--figure", "figa1"], "Expected a known figure, got 'figa1'. Did you mean 'figA1'?"),
+        (["--figure", "frnts"], "Expected a known figure, got 'frnts'. Did you mean 'fronts'?"),
         (["--arm", "KH", "--arm", "JRag"], "Expected a known arm, got 'JRag'. Did you mean 'JReg'?"),
         (
             ["--arm", "BP", "--seeds", "99"],

@@ -25,6 +25,7 @@ from eigenfall.papers.holzhausen2024.found import (
 from eigenfall.papers.holzhausen2024.planes import landscape
 from eigenfall.papers.holzhausen2024.style import STUDY
 from eigenfall.robustness import relative_accuracy
+from eigenfall.spectra.pca import PCA
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def test_figure_1_corrected_is_of_the_images_that_all_compared_nets_get_right(fo
     records_, common = found.records["BP"], found.common
     keep = [common[seed] & records_[seed].measurement.curves["headline"].clean_correct for seed in (0, 1)]
     kept = [seed for seed in (0, 1) if bool(keep[seed].any())]
-    for row, (kind, words) in enumerate((("random", "σ that flips"), ("fgsm", "L2 norm"), ("pgd", "L∞ norm"))):
+    for row, (kind, words) in enumerate((("random", "half-flip σ"), ("fgsm", "L2 norm"), ("pgd", "L∞ norm"))):
         left, right = axes[2 * row : 2 * row + 2]
         distances = [corrected_distances(records_[seed], kind)[keep[seed]] for seed in kept]
         middle = quartiles(torch.cat(distances))[1]
@@ -327,7 +328,7 @@ def test_files_are_named_after_figure_and_semantics_and_those_with_missing_arms_
 
 
 def test_what_has_one_semantics_is_drawn_in_that(found):
-    assert "σ that flips" in panels(figures.draw("fronts", found, "published"))[0].get_ylabel()
+    assert "half-flip σ" in panels(figures.draw("fronts", found, "published"))[0].get_ylabel()
 
 
 def test_each_figure_names_arms_that_are_run():
@@ -339,3 +340,9 @@ def test_each_figure_names_arms_that_are_run():
 
 def test_weights_of_records_are_those_of_their_currents(found):
     assert records.weights(found.records["KH"][0])["currents.weight"].shape == (UNITS, 64)
+
+
+def test_subsets_of_units_that_are_zero_are_left_out():
+    values = torch.randn(40, 60, generator=torch.Generator().manual_seed(0))
+    values[:, :10] = 0
+    assert list(codefigures.nested(values, PCA())) == [50]

@@ -30,6 +30,7 @@ HEADINGS = {
     "accuracy": ("test accuracy", "%"),
     "alpha": ("α of the currents", ""),
     "straightness": ("R² of its line", ""),
+    "alpha_hidden": ("α after the activation", ""),
     "random": ("noise that flips half", "s.d., L3 units"),
     "linf": ("smallest perturbation", "L∞, L3 units"),
 }
@@ -119,6 +120,7 @@ def rows(found: Found, claims: Sequence[Judged]) -> list[Number]:
             told.append(row("claim", answer.number or float("nan"), **about))
     for line in answers.lines(found, [each.name for each in arms(found.scale)]):
         about = {"arm": line.name, "seeds": line.seeds, "scale": found.scale, "unconverged": line.unconverged}
+        about["failed"] = line.failed
         told += [row(f"reproduced_{what}", value, **about) for what, value in line.numbers.items()]
         if line.lead.number is not None:
             told.append(row("lead_over_l2", line.lead.number, verdict=line.lead.verdict, told=line.lead.told, **about))
@@ -155,9 +157,14 @@ def _table(caption: str, found: Sequence[answers.Line]) -> Table:
         cells = [_cell(what, line.numbers.get(what)) for what in HEADINGS]
         lead = line.lead
         cells.append(Cell("–") if lead.number is None else Cell(*value_and_interval(lead.number), box=lead.verdict))
-        lines.append(Row(line.name, tuple(cells), note=f"UNCONVERGED: {line.unconverged}" if line.unconverged else ""))
+        lines.append(Row(line.name, tuple(cells), note=_note(line)))
     columns = (*HEADINGS.values(), ("lead over the L2 sweep", "× at equal accuracy"))
     return Table(caption, columns, tuple(lines))
+
+
+def _note(line: answers.Line) -> str:
+    told = f"UNCONVERGED: {line.unconverged}" if line.unconverged else ""
+    return "; ".join(one for one in (told, line.failed) if one)
 
 
 def _cell(what: str, estimate: Estimate | None) -> Cell:
@@ -169,15 +176,7 @@ def _cell(what: str, estimate: Estimate | None) -> Cell:
 def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
     """Layers that did not pass their gates, claims that nothing tested, checks that failed."""
     told = [Doubt(found.unconverged(name), "UNCONVERGED") for name in found.records if found.unconverged(name)]
-    failed = sorted(
-        {
-            f"{name}: check {verdict.check} ({verdict.title})"
-            for name, records in found.records.items()
-            for record in records.values()
-            for verdict in record.measurement.verdicts
-            if verdict.verdict == "FAIL"
-        }
-    )
+    failed = [one for one in (found.failed(name) for name in found.records) if one]
     told += [Doubt(f"{one}: its accuracy under attack is no number to quote.", "FAIL") for one in failed]
     told.append(Doubt(reproduction.tally(claims), whom="Verdicts"))
     if found.scale != "paper":

@@ -24,10 +24,12 @@ MEASURED: dict[str, Number] = {
     "accuracy": accuracy,
     "alpha": alpha("currents"),
     "straightness": straightness,
+    "alpha_hidden": alpha("hidden1"),
     "random": own_distance("random"),
     "linf": own_distance("pgd"),
 }
-"""Numbers of every arm: test accuracy; exponent of the currents and R² of its line; median distances over own right
+"""Numbers of every arm: test accuracy; exponent of the currents and R² of its line, exponent of what the
+activation makes of them; median distances over own right
 images: deviation of noise that flips half the draws, smallest L∞ perturbation, in the inputs' unit."""
 
 
@@ -41,6 +43,7 @@ class Line:
         seeds: how many.
         lead: its L∞ distance over the front of the L2 sweep at its accuracy.
         unconverged: why its layer does not count; empty if it does.
+        failed: which checks of its headline failed; empty if none did: its distances are no measure of robustness else.
     """
 
     name: str
@@ -48,11 +51,16 @@ class Line:
     seeds: int
     lead: Answer
     unconverged: str = ""
+    failed: str = ""
 
 
 def lines(found: Found, names: Sequence[str]) -> tuple[Line, ...]:
     """The numbers of these arms, of those that there are."""
-    return tuple(_line(found, name) for name in names if found.has(name))
+    return tuple(_line(found, name) for name in names if found.has(name) and _attacked(found, name))
+
+
+def _attacked(found: Found, name: str) -> bool:
+    return all(record.measurement.curves for record in found.records[name].values())
 
 
 def _line(found: Found, name: str) -> Line:
@@ -61,7 +69,7 @@ def _line(found: Found, name: str) -> Line:
         values = found.values(name, number)
         if values and not any(value != value for value in values):
             numbers[what] = verdicts.interval(values)
-    return Line(name, numbers, len(found.seeds(name)), lead(found, name), found.unconverged(name))
+    return Line(name, numbers, len(found.seeds(name)), lead(found, name), found.unconverged(name), found.failed(name))
 
 
 def answer(found: Found, judged: Sequence[Judged]) -> str:

@@ -150,7 +150,7 @@ def _halves(found: Found) -> Iterator[Judged]:
 
 
 def _landscapes(found: Found) -> Iterator[Judged]:
-    order = ("BP", "KH", "JReg", "L2")
+    order = ("BP", "KH pruned", "JReg", "L2")
     claim = Claim(
         "7.5 order of landscapes",
         "§7.5, Fig. 4",

@@ -79,12 +79,11 @@ def code(record: Record, what: str, semantics: Semantics) -> Code:
     estimator, ending = ESTIMATORS[semantics]
     key = f"{measured}{ending}"
     spectrum = record.measurement.spectra[key]
-    whole = spectrum.eigenvalues
-    units = spectrum.units
-    subsets = {size: each for size, each in _nested(record, what, units, estimator).items() if size < units}
+    whole, values = spectrum.eigenvalues, currents(record, what)
     first, fit = float(whole[0]), record.measurement.fits.get(key)
     floor = {"float32": torch.finfo(torch.float32).eps} if ending else {"float64": spectrum.floor / first}
-    return Code({**subsets, units: whole}, None if fit is None else line(fit, first), floor)
+    subsets = {**nested(values, estimator), values.shape[1]: whole}
+    return Code(subsets, None if fit is None else line(fit, first), floor)
 
 
 def line(fit: SpectrumFit, first: float) -> Line:
@@ -93,12 +92,9 @@ def line(fit: SpectrumFit, first: float) -> Line:
     return Line(*fit.used, alpha=fit.alpha, error=error, scale=scale, r2=fit.r2)
 
 
-def _nested(record: Record, what: str, units: int, estimator: Any) -> dict[int, Float64[Tensor, " ranks"]]:
-    """Eigenvalues of the first m units, for each m below the number that there is."""
-    sizes = [size for size in SUBSETS if size < units]
-    if not sizes:
-        return {}
-    values = currents(record, what)
+def nested(values: Float[Tensor, "stimuli units"], estimator: Any) -> dict[int, Float64[Tensor, "..."]]:
+    """Eigenvalues of the first m units, for each m below the number that there is, unless they are constant."""
+    sizes = [size for size in SUBSETS if size < values.shape[1]]
     kept = [size for size in sizes if bool((values[:, :size] != values[:1, :size]).any())]
     return {size: estimator(Responses(values=values[None, :, :size])).eigenvalues for size in kept}
 
@@ -158,7 +154,7 @@ def pruning(found: Found, semantics: Semantics) -> Any:
         variances,
         cutoff if math.isfinite(cutoff) else math.nan,
         *spectra,
-        **({} if highest <= 3e-3 else {"span": (0.0, 1.02 * highest)}),
+        span=(1e-9, 3e-3) if highest <= 3e-3 else (0.0, 1.02 * highest),
     )
     return drawn.weights(layer, stamp=stamp_of(found, arms), note=f"Seed {seed}.")
 

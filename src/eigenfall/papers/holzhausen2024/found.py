@@ -68,6 +68,16 @@ class Found:
                 told.append(f"{name}: {len(bad)} of {len(judged)} layers, up to {100 * worst:.0f} % of units off norm")
         return "; ".join(told)
 
+    def failed(self, *names: str) -> str:
+        """Which checks of their headlines failed, in words; empty if none did."""
+        told = []
+        for name in names:
+            records = self.records.get(name, {}).values()
+            letters = {one.check for record in records for one in record.measurement.verdicts if one.verdict == "FAIL"}
+            if letters:
+                told.append(f"{name}: checks {', '.join(sorted(letters))} FAIL")
+        return "; ".join(told)
+
     @cached_property
     def common(self) -> dict[int, Bool[Tensor, " inputs"]]:
         """For each seed, which attacked images all compared nets get right."""
@@ -188,8 +198,13 @@ def corrected_median(record: Record, perturbation: Perturbation, keep: Bool[Tens
 
 
 def corrected_distance(found: Found, perturbation: Perturbation) -> Number:
-    """The same over the images that all compared nets get right, of the record's seed."""
-    return lambda record: corrected_median(record, perturbation, found.common.get(int(record.run["seed"])))
+    """The same over the images that all compared nets get right, of the record's seed; NaN if one lacks that seed."""
+
+    def number(record: Record) -> float:
+        seed = int(record.run["seed"])
+        return corrected_median(record, perturbation, found.common[seed]) if seed in found.common else math.nan
+
+    return number
 
 
 def own_distance(perturbation: Perturbation) -> Number:

@@ -67,6 +67,8 @@ def lead(found: Found, name: str, family: str = "L2", perturbation: Perturbation
     """Whether an arm is more robust than a sweep at equal accuracy: HOLDS, its lead's interval lies above 1."""
     if unconverged := found.unconverged(name):
         return verdicts.untested(f"UNCONVERGED: {unconverged}")
+    if failed := found.failed(name):
+        return verdicts.untested(failed)
     every = leads(found, name, family, perturbation) if found.has(name, "BP") else []
     return _answer(every, f"{name} / {family} at equal accuracy")
 

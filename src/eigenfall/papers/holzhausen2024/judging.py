@@ -12,7 +12,7 @@ NO_TARGET = "its target is not anchored, its basis half arbitrary and its weight
 
 
 def told(claim: Claim, found: Found, arms: Sequence[str], answer: Callable[[], Answer]) -> Answer:
-    """An answer, unless the claim is void, an arm is missing or unconverged, or the scale is another."""
+    """An answer, unless the claim is void, an arm is missing, unconverged or fails a check, or the scale is another."""
     if claim.void:
         return verdicts.void(claim)
     missing = [arm for arm in arms if not found.has(arm)]
@@ -21,6 +21,8 @@ def told(claim: Claim, found: Found, arms: Sequence[str], answer: Callable[[], A
     unconverged = found.unconverged(*arms)
     if unconverged:
         return verdicts.untested(f"UNCONVERGED: {unconverged}")
+    if failed := found.failed(*arms):
+        return verdicts.untested(f"{failed}: what attacks find is no measure of robustness")
     made = answer()
     if found.scale not in claim.scales and made.verdict != "VOID":
         return Answer("NOT TESTED", made.number, f"{made.told}; tested at {', '.join(claim.scales)}", made.seeds)

@@ -1,6 +1,7 @@
 """The paper's conclusions (spec `holzhausen2024` §7.8), each as a comparison that can fail."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from eigenfall.papers.holzhausen2024 import verdicts
 from eigenfall.papers.holzhausen2024.found import (
@@ -17,11 +18,12 @@ from eigenfall.papers.holzhausen2024.found import (
     single_step_median,
     straightness,
 )
-from eigenfall.papers.holzhausen2024.fronts import at_equal_accuracy
+from eigenfall.papers.holzhausen2024.fronts import at_equal_accuracy, lead
 from eigenfall.papers.holzhausen2024.judging import NO_TARGET, NUMBERS, ORDERS, ordered, told
-from eigenfall.types import Answer, Claim, Judged
+from eigenfall.types import Answer, Claim, ClaimVerdict, Judged
 
 NEAR = 0.05
+TURNED: Mapping[str, ClaimVerdict] = {"HOLDS": "FAILS", "FAILS": "HOLDS"}
 
 
 def questions(found: Found) -> Iterator[Judged]:
@@ -102,18 +104,16 @@ def _q3(found: Found) -> Judged:
 def _q4(found: Found) -> Judged:
     says = "the spectral penalty gives no robustness; Nassar et al. cannot be reproduced"
     claim = Claim("Q4", "§7.8 Q4", says, scales=ORDERS)
-    arms = ("BP", "spectral")
-    published = verdicts.void(Claim("", "", "", void=NO_TARGET))
-    corrected = told(
-        claim, found, arms, lambda: _no_gain(verdicts.order(_values(found, ["spectral", "BP"], own_distance("pgd"))))
-    )
-    return Judged(claim, published, corrected)
+    arms = ("spectral", "BP")
 
+    def answer() -> Answer:
+        """A claim of no gain fails where the gain holds, holds where a loss does, and is open between."""
+        gain = verdicts.order({arm: found.values(arm, own_distance("pgd")) for arm in arms}, "L3 units, L∞")
+        held = verdicts.interval(found.values("spectral", alpha("hidden1")))
+        words = f"{gain.told}; α of the hidden layer {verdicts.with_interval(held)}; {lead(found, 'spectral').told}"
+        return Answer(TURNED.get(gain.verdict, gain.verdict), gain.number, words, gain.seeds, gain.parts)
 
-def _no_gain(gain: Answer) -> Answer:
-    """A claim of no gain fails where the gain holds, holds where a loss does, and is open between."""
-    turned = {"HOLDS": "FAILS", "FAILS": "HOLDS"}.get(gain.verdict, gain.verdict)
-    return Answer(turned, gain.number, gain.told, gain.seeds, gain.parts)  # pyright: ignore[reportArgumentType]
+    return Judged(claim, verdicts.void(replace(claim, void=NO_TARGET)), told(claim, found, arms, answer))
 
 
 def _q5(found: Found) -> Judged:

@@ -57,14 +57,15 @@ NAMES = {
 }
 MEASURES = {
     "published": dict.fromkeys(PERTURBATIONS, "L2 norm"),
-    "corrected": {"random": "σ that flips half of the draws", "fgsm": "L2 norm", "pgd": "L∞ norm"},
+    "corrected": {"random": "half-flip σ", "fgsm": "L2 norm", "pgd": "L∞ norm"},
 }
 NOTES = {
     "published": "Published reading: each model’s own right images; those that nothing flips are left out, and a "
     "distance is where a grid of ε first flips, noise being drawn anew at each ε.",
-    "corrected": "Corrected: images that KH, L2, JReg and BP all classify correctly, of the same seed.",
+    "corrected": "Corrected: images that KH, L2, JReg and BP all classify correctly, of the same seed. Half-flip σ: "
+    "standard deviation of noise at which half of the draws flip.",
 }
-OWN = "Each model’s own right images."
+OWN = "Each model’s own right images. Half-flip σ: standard deviation of noise at which half of the draws flip."
 
 
 # -------------------------------------------------------------------------------- accuracy and distances
