@@ -9,8 +9,9 @@ from pathlib import Path
 import pagerecords
 import pytest
 import recordingrecords
+import reproductions
 
-from eigenfall.report import page
+from eigenfall.report import page, reproduction
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed at /usr/bin/chromium")
@@ -88,6 +89,23 @@ def test_the_page_is_never_wider_than_the_screen_and_asks_for_nothing(tmp_path, 
 
 def test_a_dark_setting_makes_a_dark_page(tmp_path, report):
     colour = measured(tmp_path, report, 1280, "--blink-settings=preferredColorScheme=0")[4]
+    assert max(int(part) for part in re.findall(r"\d+", colour)) < 64
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    return reproduction.write(tmp_path_factory.mktemp("reproduced") / "report.html", reproductions.html())
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_page_of_claims_is_never_wider_than_the_screen_and_its_figures_run_nothing(tmp_path, reproduced, width):
+    wide, _, _, size, colour, requests = measured(tmp_path, reproduced, width)  # no complaint: no script ran
+    assert int(wide) <= width
+    assert (size, requests, colour) == ("16px", "0", "rgb(255, 255, 255)")
+
+
+def test_a_page_of_claims_is_dark_where_asked(tmp_path, reproduced):
+    colour = measured(tmp_path, reproduced, 390, "--blink-settings=preferredColorScheme=0")[4]
     assert max(int(part) for part in re.findall(r"\d+", colour)) < 64
 
 

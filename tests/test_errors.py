@@ -111,6 +111,46 @@ def test_report_of_nothing(capsys, tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--figure", "fig5"], "Expected a known figure, got 'fig5'. Did you mean 'fig4'?"),
+        (["--figure", "frnts"], "Expected a known figure, got 'frnts'. Did you mean 'fronts'?"),
+        (["--arm", "KH", "--arm", "JRag"], "Expected a known arm, got 'JRag'. Did you mean 'JReg'?"),
+        (
+            ["--arm", "BP", "--seeds", "99"],
+            "Expected at least one run, got no arm with these seeds. Leave --seeds out.",
+        ),
+    ],
+)
+def test_a_paper_is_asked_for_what_it_does_not_have(capsys, tmp_path, flags, sentence):
+    found = refused(capsys, "reproduce", "holzhausen2024", "--scale", "quick", *flags, "--output", tmp_path / "runs")
+    assert found == f"eigenfall: {sentence}"
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "got"),
+    [
+        (["--figure", "fig3"], "--figure fig3"),
+        (["--scale", "quick"], "--scale quick"),
+        (["--scale", "paper"], "--scale paper"),
+        (["--scale", "quick", "--figure", "fig3"], "--figure fig3"),
+    ],
+)
+def test_a_paper_whose_scales_and_figures_are_not_there_yet(capsys, tmp_path, flags, got):
+    assert refused(capsys, "reproduce", "nassar2020", *flags, "--output", tmp_path / "runs") == (
+        f"eigenfall: Expected nassar2020 at scale small, without a figure, got {got}. Its other scales and its figures "
+        "are a later part; holzhausen2024 has both."
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+def test_an_unknown_arm_of_the_other_paper(capsys, tmp_path):
+    sentence = refused(capsys, "reproduce", "nassar2020", "--arm", "shalow", "--output", tmp_path / "runs")
+    assert sentence.startswith("eigenfall: Expected a known arm, got 'shalow'. ")
+
+
 def test_corrupt_data_file_is_refused_by_name(capsys, tmp_path, monkeypatch):
     (tmp_path / "mnist").mkdir()
     for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):

@@ -75,8 +75,8 @@ def name_of(run: Run) -> str:
 def plan_settings(plan: Plan) -> dict[str, Any]:
     """A plan as plain values, parts in the grammar.
 
-    White noise stands there only if there is any: a plan without it has the hash that it had before there was such a
-    setting.
+    White noise stands there only if there is any, and spectra without a fit only if they may be: a plan without either
+    has the hash that it had before there were such settings.
     """
     several = {name: getattr(plan, name) for name in SEVERAL}
     plain = asdict(replace(plan, **dict.fromkeys(SEVERAL, ())))
@@ -85,6 +85,8 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
     told = plain | spelt
     if not plan.probe:
         del told["probe"], told["probe_fits"]
+    if plan.unfit == "refuse":
+        del told["unfit"]
     return told
 
 

@@ -3,7 +3,8 @@
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from eigenfall.recordings.powerlaw import PowerLaw
 from eigenfall.runs import execute
 from eigenfall.settings import Run
 from eigenfall.spectra.cvpca import CvPCA
-from eigenfall.sweep import execute_all
+from eigenfall.sweep import execute_all, isolated
 from eigenfall.training import Training
 
 PLAN = Plan(fits=(LeastSquares(first_rank=2),), draws=0, smoothness_inputs=0, preset="none")
@@ -172,3 +173,99 @@ def test_a_recording_goes_on_from_what_was_finished(tmp_path):
     again, whole = ([*execute(run, tmp_path / folder)][-1].record for folder in ("stopped", "whole"))
     assert records.load(again).measurement.rows == records.load(whole).measurement.rows
     assert not checkpoint.exists()
+
+
+# ------------------------------------------------------------------------- data read once for several runs
+
+
+@dataclass(frozen=True)
+class CountedDigits(Digits):
+    """The digits, counting how often they are read; with `validation=0` there is nothing to read."""
+
+    reads: ClassVar[list[int]] = []
+
+    def __call__(self):
+        if self.validation == 0:
+            raise OSError("The disk is gone.")
+        self.reads.append(self.validation)
+        return super().__call__()
+
+
+@dataclass(frozen=True)
+class CountedPowerLaw(PowerLaw):
+    """The simulated recording, counting how often it is made."""
+
+    reads: ClassVar[list[int]] = []
+
+    def __call__(self):
+        self.reads.append(self.stimuli)
+        return super().__call__()
+
+
+SHORT = replace(RUN, training=Training(batch_size=64, epochs=None, steps=5), data=CountedDigits(), penalties=())
+
+
+@pytest.fixture(autouse=True)
+def uncounted():
+    CountedDigits.reads.clear()
+    CountedPowerLaw.reads.clear()
+
+
+def same(first, second):
+    """Whether two folders hold the same records, to the bit."""
+    one, two = ({record.name: record for record in records.load_all(folder)} for folder in (first, second))
+    assert one.keys() == two.keys()
+    for name in one:
+        assert one[name].measurement.rows == two[name].measurement.rows
+        mine, theirs = records.weights(one[name]), records.weights(two[name])
+        assert all(torch.equal(mine[key], theirs[key]) for key in mine)
+    return len(one)
+
+
+def test_data_are_read_once_as_long_as_they_are_the_same_and_anew_if_others(tmp_path):
+    other = CountedDigits(validation=100)
+    some = [replace(SHORT, seed=0), replace(SHORT, seed=1, data=CountedDigits()), replace(SHORT, arm="b", data=other),
+            replace(SHORT, arm="c", data=other), replace(SHORT, seed=2)]  # fmt: skip
+    held = []
+    for run in some:
+        assert not [event.error for event in isolated(run, tmp_path / "held", held) if event.error]
+    assert CountedDigits.reads == [200, 100, 200]
+    assert held[0] == CountedDigits()
+    CountedDigits.reads.clear()
+    for run in some:
+        assert not [event.error for event in isolated(run, tmp_path / "fresh") if event.error]
+    assert len(CountedDigits.reads) == 5
+    assert same(tmp_path / "held", tmp_path / "fresh") == 5
+
+
+def test_one_after_the_other_reads_once(tmp_path):
+    assert not [event.error for event in execute_all([SHORT, replace(SHORT, seed=1)], tmp_path) if event.error]
+    assert CountedDigits.reads == [200]
+
+
+def test_data_that_cannot_be_read_fail_their_own_run_and_leave_what_is_held(tmp_path):
+    held = []
+    gone = replace(SHORT, arm="gone", data=CountedDigits(validation=0))
+    errors = [
+        [event.error for event in isolated(run, tmp_path, held) if event.error]
+        for run in (SHORT, gone, replace(SHORT, seed=1))
+    ]
+    assert errors == [[], ["The disk is gone."], []]
+    assert CountedDigits.reads == [200]
+
+
+def test_a_recording_is_read_once_as_well_and_never_taken_for_a_data_set(tmp_path):
+    plan = Plan(fits=(LeastSquares(2, 20),), draws=0, simulations=0, subsets=0, dimensions=())
+    recorded = Run(verb="measure", recording=CountedPowerLaw(stimuli=60, units=40), plan=plan)
+    some, held = [recorded, replace(recorded, seed=1), SHORT, recorded], []
+    for run in some:
+        assert not [event.error for event in isolated(run, tmp_path, held) if event.error]
+    assert CountedPowerLaw.reads == [60, 60]
+    assert CountedDigits.reads == [200]
+
+
+def test_a_run_that_is_handed_its_data_gives_what_it_gives_when_it_reads_them(tmp_path):
+    for run, folder, subject in ((SHORT, "handed", Digits()()), (SHORT, "reading", None)):
+        assert [*execute(run, tmp_path / folder, subject)][-1].record
+    assert CountedDigits.reads == [200]
+    assert same(tmp_path / "handed", tmp_path / "reading") == 1

@@ -245,6 +245,28 @@ def test_convolutional_layers():
     assert float(found.detach()) == pytest.approx(naive.squared_jacobian(model[:2], inputs) / 2)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 7])
+def test_images_of_several_channels_have_the_norm_of_all_classes(channels):
+    """However many channels the inputs have, C is the number of logits: four."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(channels, 3, 2), nn.Tanh(), nn.Flatten(), nn.Linear(12, 4)).double()
+    images = torch.rand(5, channels, 3, 3, generator=seeded(2), dtype=torch.float64)
+    exact = naive.squared_jacobian(model, images) / 2
+
+    def value(projections, seed):
+        part = JacobianNorm(strength=1.0, projections=projections)
+        inputs = images.clone().requires_grad_()
+        outputs, hidden = hidden_of(model, inputs, [])
+        targets = torch.zeros(len(inputs), dtype=torch.int64)
+        forward_pass = ForwardPass(inputs, targets, outputs, hidden, dict(model.named_parameters()))
+        return float(part(forward_pass, None, seeded(seed)).total.detach())
+
+    assert value(None, 0) == pytest.approx(exact)
+    drawn = torch.tensor([value(1, seed) for seed in range(300)], dtype=torch.float64)
+    assert abs(float(drawn.mean()) - exact) < 4 * float(drawn.std()) / 300**0.5 < 0.3 * exact
+
+
 def test_the_preset_is_the_released_one():
     assert PRESETS["nassar2020"] == JacobianNorm(strength=0.01, layer="outputs", projections=1, half=True, unit="input")
     assert JacobianNorm().layers == ()

@@ -1,11 +1,14 @@
 """The user's questions, in a few lines of Python."""
 
+import io
+import re
 from dataclasses import fields, replace
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -13,6 +16,7 @@ import eigenfall
 from eigenfall.architectures.mlp import MLP
 from eigenfall.attacks.pgd import PGD
 from eigenfall.checks.transfer import Transfer
+from eigenfall.commands import summary
 from eigenfall.corruptions.fog import Fog
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
@@ -21,6 +25,7 @@ from eigenfall.parts import spell
 from eigenfall.plans import Plan
 from eigenfall.presets import PRESETS
 from eigenfall.records import load, save
+from eigenfall.report import page
 from eigenfall.settings import plan_settings
 from eigenfall.smoothness.distance import Distance
 from eigenfall.smoothness.frobenius import Frobenius
@@ -291,6 +296,106 @@ def test_a_plan_without_white_noise_has_the_settings_that_it_had_before():
     asked = plan_settings(replace(PLAN, probe=10, probe_fits=(LeastSquares(3, 10),)))
     assert (asked["probe"], asked["probe_fits"]) == (10, [spell(LeastSquares(3, 10))])
     assert asked.keys() - plan_settings(PLAN).keys() == {"probe", "probe_fits"}
+
+
+# --------------------------------------------------------------------------- spectra without a fit
+
+UNFIT = (
+    "Expected a window of at least three ranks, got 0: it starts at rank 2, and the numerical rank is 1 with S = 500 "
+    "stimuli and 8 units. Start the window earlier, or record more stimuli."
+)
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """A layer of 12 units, then one of 8 whose values are all multiples of one another: its rank is 1."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = {"flatten": nn.Flatten(), "wide": nn.Linear(64, 12), "narrow": nn.Linear(12, 8, bias=False)}
+        layers["narrow"].weight.data = torch.outer(2.0 ** torch.arange(8), torch.randn(12))
+        layers["readout"] = nn.Linear(8, 10)
+    model = nn.Sequential()
+    for name, module in layers.items():
+        model.add_module(name, module)
+    return model
+
+
+LAYERED = replace(PLAN, layers=("wide", "narrow"), preset="none", smoothness_inputs=10)
+
+
+@pytest.mark.parametrize("draws", [0, 4])
+def test_a_layer_that_cannot_be_fitted_ends_the_measurement_by_default(narrow, digits, draws):
+    with pytest.raises(ValueError) as refusal:
+        measure(narrow, digits.test.inputs, digits.test.targets, plan=replace(LAYERED, draws=draws))
+    assert str(refusal.value) == UNFIT
+
+
+@pytest.fixture(scope="module")
+def unfit(narrow, digits):
+    return measure(narrow, digits.test.inputs, digits.test.targets, plan=replace(LAYERED, unfit="say"))
+
+
+def test_or_it_is_said_and_all_else_is_measured(unfit, narrow, digits):
+    assert list(unfit.spectra) == ["wide", "narrow"]
+    assert unfit.spectra["narrow"].numerical_rank == 1
+    assert list(unfit.fits) == ["wide"]
+    assert [notice for notice in unfit.notices if "narrow" in notice] == [f"WARN: narrow: no exponent. {UNFIT}"]
+    told = {row["quantity"]: row["value"] for row in unfit.rows if row.get("layer") == "narrow"}
+    assert "alpha" not in told
+    assert "straightness" not in told
+    assert told["participation_ratio"] == pytest.approx(1.0)
+    assert told["rank_at_90_percent"] == 1
+    alone = measure(narrow, digits.test.inputs, digits.test.targets, plan=replace(LAYERED, layers=("wide",)))
+    assert torch.equal(alone.spectra["wide"].eigenvalues, unfit.spectra["wide"].eigenvalues)
+    assert alone.fits["wide"] == unfit.fits["wide"]
+    assert told.keys() == {"participation_ratio", "rank_at_90_percent", "lipschitz_bound"} | {
+        quantity for quantity in told if "jacobian" in quantity
+    }
+    assert [row for row in unfit.rows if row.get("layer") != "narrow"] == list(alone.rows)
+
+
+def test_where_all_can_be_fitted_saying_changes_nothing(model, digits):
+    plan = replace(PLAN, preset="none", smoothness_inputs=0)
+    refusing, saying = (
+        measure(model, digits.test.inputs, plan=replace(plan, unfit=unfit)) for unfit in ("refuse", "say")
+    )
+    assert refusing.rows == saying.rows
+    assert refusing.notices == saying.notices
+
+
+def test_a_plan_that_refuses_has_the_settings_that_it_had_before():
+    saying = plan_settings(replace(PLAN, unfit="say"))
+    assert saying["unfit"] == "say"
+    assert saying.keys() - plan_settings(PLAN).keys() == {"unfit"}
+
+
+def test_a_spectrum_without_an_exponent_is_shown_and_told(unfit, narrow, digits, tmp_path):
+    whole = measure(narrow, digits.test.inputs, digits.test.targets, plan=replace(LAYERED, layers=("wide",), seed=1))
+    renamed = {"spectra": {"narrow": whole.spectra["wide"]}, "fits": {"narrow": whole.fits["wide"]}}
+    found = [
+        load(save(tmp_path, {"verb": "measure", "arm": arm, "seed": seed}, value).path)
+        for arm, seed, value in (
+            ("without", 0, unfit),
+            ("without", 1, unfit),
+            ("mixed", 0, unfit),
+            ("mixed", 1, replace(whole, **renamed)),
+        )
+    ]
+    assert list(found[0].measurement.fits) == ["wide"]
+    for some in (found[:1], found[:2], found[2:], found):
+        text = page.html(some, "A title", "eigenfall measure")
+        (said,) = re.findall(r"<li>(.*?)</li>", text[text.index("no exponent") - 200 :], re.DOTALL)[:1]
+        assert said.startswith('<b class="box warn">WARN</b> <b>')
+        assert "narrow: no exponent. Expected a window of at least three ranks" in said
+        assert "Eigenvalues of narrow against rank." in text
+        assert "nan" not in text.partition("How it was made")[0].lower().replace("finance", "")
+        console = Console(record=True, width=160, file=io.StringIO())
+        summary.show(some, "A title", console)
+        assert "α wide" in console.export_text()
+    matplotlib.use("agg")
+    assert len(eigenfall.plot(unfit)) >= 3
+    matplotlib.pyplot.close("all")
+    assert "narrow: no exponent." in str(unfit)
 
 
 def test_a_model_without_inputs_is_refused(model):

@@ -157,6 +157,17 @@ def naive_float32(values, shift=0.0):
     return torch.from_numpy(np.sort(np.linalg.eigvals(covariance).real)[::-1].copy()).double()
 
 
+@pytest.mark.parametrize(("stimuli", "units"), [(60, 40), (40, 60)])
+def test_no_eigenvalue_is_below_the_floor_under_zero(stimuli, units):
+    """Of rank five, far from the origin: what is left beyond five is rounding, of either sign."""
+    made = torch.randn(stimuli, 5, generator=seeded(0), dtype=torch.float64)
+    values = 1e3 + made @ torch.randn(5, units, generator=seeded(1), dtype=torch.float64)
+    found = spectrum(values[None])
+    assert float(found.eigenvalues.min()) >= -found.floor
+    assert found.numerical_rank == 5
+    assert found.floor < 1e-8 * float(found.eigenvalues[0])
+
+
 @pytest.mark.parametrize("shift", [0.0, 0.05, 2.0])
 def test_the_published_arithmetic_up_to_its_own_rounding_whatever_scalar_is_taken_off(shift):
     values = drawn(300, 20) * torch.arange(1, 21, dtype=torch.float64) ** -0.5

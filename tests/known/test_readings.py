@@ -30,10 +30,12 @@ from eigenfall.robustness import (
     log_grid,
     of_reading,
     only,
+    reading,
     relative_accuracy,
     robustness,
 )
 from eigenfall.settings import Run, parts_of
+from eigenfall.stages import consumed
 from eigenfall.types import GaussianNoise, LpBall, RobustnessCurve, Split
 
 FREE, FGSM_CE, PGD_CE, ONE_DRAW = GaussianNoise(None), *(
@@ -56,19 +58,19 @@ def test_a_grid_has_both_its_ends_and_steps_of_one_ratio():
 
 
 @pytest.mark.parametrize(
-    ("name", "points", "lows", "steps"),
+    ("name", "points", "lows", "end", "steps"),
     [
-        ("holzhausen2024", (400, 400), (1e-6, 1e-6), (1.0263, 1.0407)),
-        ("holzhausen2024_small", (109, 88), (1e-4, 1e-3), (1.055, 1.11)),
-        ("holzhausen2024_quick", (57, 88), (1e-4, 1e-3), (1.11, 1.11)),
+        ("holzhausen2024", (400, 400), (1e-6, 1e-6), 10**-1.5, (1.0263, 1.0407)),
+        ("holzhausen2024_small", (223, 227), (1e-4, 1e-3), 10**-1.5, (1.0263, 1.0407)),
+        ("holzhausen2024_quick", (53, 88), (1e-3, 1e-3), 0.2, (1.108, 1.11)),
     ],
 )
-def test_published_grids(name, points, lows, steps):
+def test_published_grids(name, points, lows, end, steps):
     readings = PRESETS[name].readings
-    for which, reading in enumerate(("published_pgd", "published_random")):
-        grid = readings[reading].epsilons
+    for which, key in enumerate(("published_pgd", "published_random")):
+        grid = readings[key].epsilons
         assert (len(grid), grid[0]) == (points[which], lows[which])
-        assert grid[-1] == (10**-1.5, pytest.approx(8.25, abs=0.005))[which]
+        assert grid[-1] == (end, pytest.approx(8.25, abs=0.005))[which]
         step = grid[1] / grid[0]
         assert step <= steps[which] + 5e-5
         with_one_less = step ** ((len(grid) - 1) / (len(grid) - 2))
@@ -279,6 +281,115 @@ def found():
     value = measure(nets.mlp(), data.inputs, data.targets, plan=plan)
     yield value, Run(verb="measure", data=Digits(), plan=plan)
     patch.undo()
+
+
+def read_by(model, data, readings, **settings):
+    return consumed(reading(model, readings, data, LpBall(), **settings))
+
+
+def hard(count=60):
+    """Inputs with noise, so that several clean errors stand between the others; and which are right."""
+    clean = nets.held_out(count)
+    data = Split(
+        (clean.inputs + 0.25 * torch.randn(clean.inputs.shape, generator=seeded(5))).clamp(0, 1), clean.targets
+    )
+    right = nets.mlp()(data.inputs).argmax(1) == data.targets
+    assert 5 < int((~right).sum()) < count - 20
+    assert not bool(right[: int(right.sum())].all())
+    return data, right
+
+
+def test_what_is_right_when_clean_is_attacked_as_if_there_were_nothing_else():
+    data, right = hard()
+    alone = Split(data.inputs[right], data.targets[right])
+    readings = READINGS | {"repeated": Reading({"noise": Noise(draws=3)}, (0.1, 0.5), "gaussian", clipped=False)}
+    found = read_by(nets.mlp(), data, readings, batch_size=9, block=16)
+    for name, each in readings.items():
+        threat = each.threat((0.0, 1.0), "pixel")
+        curve = found[name]
+        exact = robustness(nets.mlp(), each.attacks, alone, threat, each.epsilons, seeded(), batch_size=9, block=16)
+        assert torch.equal(curve.clean_correct, right)
+        assert torch.equal(curve.broken[..., right], exact.broken)
+        assert bool(curve.broken[..., ~right].all())
+        assert torch.equal(first_flip(curve)[right], first_flip(exact))
+        assert first_flip(curve)[~right].unique().tolist() == [0.0]
+        assert relative_accuracy(curve).tolist() == relative_accuracy(exact).tolist()
+        for value, own, of_error in (
+            (curve.distances, exact.distances, 0.0),
+            (curve.distances_l2, exact.distances_l2, 0.0),
+            (curve.flip_probability, exact.flip_probability, 1.0),
+            (curve.found_by, exact.found_by, -1),
+        ):
+            assert (value is None) == (own is None)
+            if value is not None:
+                assert torch.equal(value[..., right], own)
+                assert value[..., ~right].unique().tolist() == [of_error]
+    assert found["repeated"].flip_probability is not None
+    assert found["minimal_l2"].distances is not None
+
+
+class Counted(nn.Module):
+    """A model that notes which inputs it was asked for gradients at."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.asked = model, []
+
+    def forward(self, inputs):
+        if inputs.requires_grad:
+            self.asked += inputs.detach().flatten(1).tolist()
+        return self.model(inputs)
+
+
+def test_clean_errors_are_not_attacked():
+    data, right = hard()
+    model = Counted(nets.mlp())
+    read_by(model, data, {"one": Reading({"fgsm": FGSM_CE}, (0.02,))})
+    assert sorted(model.asked) == sorted(data.inputs[right].tolist())
+
+
+def test_of_no_right_answer_the_curve_says_so():
+    data, right = hard()
+    wrong = Split(data.inputs[~right], data.targets[~right])
+    for name, curve in read_by(nets.mlp(), wrong, READINGS).items():
+        assert not bool(curve.clean_correct.any())
+        assert curve.broken.shape == (len(READINGS[name].attacks), len(READINGS[name].epsilons), len(wrong))
+        assert bool(curve.broken.all())
+        assert first_flip(curve).unique().tolist() == [0.0]
+        told = list(of_reading(name, curve))
+        assert "first_flip" not in {row["quantity"] for row in told}
+        distances = [row["value"] for row in told if row["quantity"] == "critical_distance"]
+        assert distances == ([] if curve.distances is None else [0.0] * len(distances))
+        assert refusal(relative_accuracy, curve).startswith("Expected at least one input that is right when clean")
+    model = Counted(nets.mlp())
+    read_by(model, wrong, {"one": Reading({"fgsm": FGSM_CE}, (0.02,))})
+    assert model.asked == [wrong.inputs[0].tolist()]
+
+
+def test_corrected_bundles_have_no_published_readings():
+    for name in ("holzhausen2024", "holzhausen2024_small", "holzhausen2024_quick"):
+        released, corrected = PRESETS[name].readings, PRESETS[f"{name}_corrected"].readings
+        assert corrected.keys() == {"repeated_random", "minimal_linf", "minimal_l2"}
+        assert released.keys() - corrected.keys() == {"published_random", "published_fgsm", "published_pgd"}
+        assert all(released[key] == each for key, each in corrected.items())
+        (attack,) = corrected["repeated_random"].attacks.values()
+        assert attack == Noise(draws=20)
+        assert (corrected["repeated_random"].norm, corrected["repeated_random"].clipped) == ("gaussian", False)
+        assert corrected["repeated_random"].epsilons == log_grid(0.01, 2.0, 14)
+        assert replace(PRESETS[f"{name}_corrected"], readings={}) == PRESETS["quick"]
+
+
+def test_repeated_noise_flips_as_often_as_it_must_whatever_the_grid():
+    """P(flip at ε) = Φ(−d/ε) at distance d of a plane."""
+    model, data, _ = half_space(400, distance=0.3)
+    shares = {}
+    for deviations in ((0.2, 0.6, 1.8), (0.2, 0.3, 0.6, 1.0, 1.8)):
+        each = Reading({"noise": Noise(draws=20)}, deviations, "gaussian", clipped=False)
+        curve = read_by(model, data, {"repeated_random": each})["repeated_random"]
+        exact = torch.special.ndtr(-0.3 / torch.tensor(deviations, dtype=torch.float64))
+        shares[len(deviations)] = curve.flip_probability[0]
+        assert float((shares[len(deviations)].mean(1) - exact).abs().max()) < 4 * 0.5 / math.sqrt(400 * 20)
+    assert torch.equal(shares[5][[0, 2, 4]], shares[3])
 
 
 def test_rows_of_readings_are_distances_and_first_flips_only(found):

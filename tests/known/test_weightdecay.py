@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from exact import seeded
+from exact import refusal, seeded
 from torch import nn
 from torch.testing import assert_close
 
@@ -83,3 +83,67 @@ def test_a_negative_strength():
     with pytest.raises(ValueError) as refusal:
         WeightDecay(strength=-1.0).start(Reference(0, lambda indices, mode: iter(())), seeded(0))
     assert str(refusal.value) == "Expected a strength of 0 or more, got -1.0. A negative one would blow the weights up."
+
+
+# ------------------------------------------------------------------------------ some modules alone
+
+WEIGHTS = {
+    "currents.weight": ([1.0, 2.0], [3.0, 4.0]),  # ½ Σ θ² = 15
+    "currents.bias": (2.0, 2.0),  # 4
+    "currents2.weight": ([5.0, 5.0],),  # 25
+    "readout.0.weight": ([4.0, 2.0],),  # 10
+}
+
+
+def layered():
+    return {name: leaf(*values) for name, values in WEIGHTS.items()}
+
+
+@pytest.mark.parametrize(
+    ("modules", "biases", "halves"),
+    [
+        ((), False, {"currents.weight": 15, "currents2.weight": 25, "readout.0.weight": 10}),
+        (("currents",), False, {"currents.weight": 15}),  # and not currents2
+        (("currents",), True, {"currents.weight": 15, "currents.bias": 4}),
+        (("readout",), False, {"readout.0.weight": 10}),  # what a module holds is its own
+        (("readout.0", "currents2"), False, {"currents2.weight": 25, "readout.0.weight": 10}),
+    ],
+)
+def test_named_modules_alone_are_decayed(modules, biases, halves):
+    parameters = layered()
+    found = WeightDecay(0.1, biases=biases, modules=modules)(passed(**parameters), None, seeded(0))
+    assert {name: float(value) for name, value in found.per_layer.items()} == halves
+    assert float(found.total.detach()) == pytest.approx(0.1 * sum(halves.values()))
+    found.total.backward()
+    for name, parameter in parameters.items():
+        if name in halves:
+            assert_close(parameter.grad, 0.1 * parameter.detach())
+        else:
+            assert parameter.grad is None
+
+
+def test_a_module_that_has_no_parameter_is_refused_even_beside_one_that_has():
+    for modules in (("readuot",), ("currents", "readuot"), ("current",)):
+        assert refusal(WeightDecay(modules=modules), passed(**layered()), None, seeded(0)) == (
+            f"Expected modules with parameters, got none in {modules[-1]}. Choose among: currents, currents2, "
+            "readout.0."
+        )
+
+
+def test_nothing_to_decay_in_the_modules_that_are_named():
+    with_scales = passed(**layered(), **{"norm.weight": leaf(1.0, 1.0)})
+    assert refusal(WeightDecay(modules=("norm",)), with_scales, None, seeded(0)) == (
+        "Expected a weight to decay, got none in norm. Switch `biases` on, or name other modules."
+    )
+
+
+def test_a_second_penalty_leaves_the_first_alone():
+    first = WeightDecay(strength=0.1, modules=("currents",))
+    before = first(passed(**layered()), None, seeded(0))
+    second = WeightDecay(strength=3.0, biases=True, modules=("readout",))
+    second(passed(**layered()), None, seeded(0))
+    assert first == WeightDecay(strength=0.1, modules=("currents",))
+    after = first(passed(**layered()), None, seeded(0))
+    assert torch.equal(after.total, before.total)
+    assert after.per_layer == before.per_layer
+    assert (WeightDecay().modules, PRESETS["holzhausen2024"].modules) == ((), ())

@@ -51,8 +51,16 @@ class WeightDecay:
         """Penalty of the parameters; `per_layer` is ½ Σ θ² of each.
 
         Raises:
-            ValueError: if no parameter is left to decay.
+            ValueError: if a module that is named has no parameter, or no parameter is left to decay.
         """
+        owners = dict.fromkeys(name.rpartition(".")[0] for name in forward_pass.parameters)
+        for module in self.modules:
+            need(
+                any(f"{owner}.".startswith(f"{module}.") for owner in owners),
+                expected="modules with parameters",
+                got=f"none in {module}",
+                remedy=f"Choose among: {', '.join(filter(None, owners))}.",
+            )
         halves = {
             name: parameter.square().sum() / 2
             for name, parameter in forward_pass.parameters.items()

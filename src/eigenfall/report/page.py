@@ -1,9 +1,7 @@
 """The page: one HTML file that opens from disk, without network and without script, and prints well."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,8 @@ from eigenfall.report import arms as read
 from eigenfall.report import exponents, learnt, pictures, recording, smoothness, surroundings, tables, words
 from eigenfall.report.arms import Arm
 from eigenfall.report.recorded import Recorded, recorded
+from eigenfall.report.templates import filled
+from eigenfall.report.templates import write as written
 from eigenfall.types import Record
 
 _IDENTITY = ("arm", "seed", "hash", "name")
@@ -32,38 +32,17 @@ def write(records: Sequence[Record], path: Path, title: str, command: str) -> Pa
         ValueError: if there is no record.
         OSError: if the file cannot be written; nothing is left behind then.
     """
-    text = html(records, title, command)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
+    return written(path, html(records, title, command))
 
 
 def html(records: Sequence[Record], title: str, command: str) -> str:
     """The page as text."""
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup, escape
-
     every = read.arms(records)
     of_models = [record for record in records if "recording" not in record.run]
     found = read.arms(of_models) if of_models else ()
     sessions = recorded([record for record in records if "recording" in record.run])
-    here = resources.files("eigenfall.report")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
-    )
-    environment.filters["picture"] = lambda picture: Markup(picture.svg)
-    environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))
-    return environment.get_template("template.html").render(
-        style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),
+    return filled(
+        "template.html",
         title=title,
         understood=recording.understood(sessions),
         question=words.question(found) if found else recording.question(sessions),

@@ -1,15 +1,13 @@
 """The page of a reproduced paper: what it says, what we got under both semantics, verdicts, figures."""
 
 import base64
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import resources
 from itertools import groupby
-from pathlib import Path
 
 from eigenfall.report.tables import Cell, Row, Table
+from eigenfall.report.templates import filled, write
 from eigenfall.types import Answer, Judged
 
 READING = (
@@ -18,6 +16,7 @@ READING = (
     "widened for their number. HOLDS and FAILS need an interval that does not reach over the border, and five seeds; "
     "OPEN: it does reach. NOT TESTED says why. VOID: nothing could test it, and why."
 )
+__all__ = ["Doubt", "Shown", "claims", "html", "leads", "tally", "write"]
 WORDS = ("HOLDS", "FAILS", "OPEN", "NOT TESTED", "VOID")
 
 
@@ -118,21 +117,8 @@ def html(
         command: what was typed.
         beside: name of the page of all runs, in the same folder.
     """
-    from jinja2 import Environment, FunctionLoader, StrictUndefined
-    from markupsafe import Markup, escape
-
-    here = resources.files("eigenfall.report")
-    environment = Environment(
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        loader=FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
-    )
-    environment.filters["picture"] = lambda picture: Markup(picture.svg)
-    environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))
-    return environment.get_template("reproduction.html").render(
-        style=Markup(here.joinpath("style.css").read_text(encoding="utf-8")),
+    return filled(
+        "reproduction.html",
         title=title,
         question=question,
         answer=answer,
@@ -145,15 +131,3 @@ def html(
         command=command,
         beside=beside,
     )
-
-
-def write(path: Path, text: str) -> Path:
-    """Write a page; it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path

@@ -154,7 +154,7 @@ def doubts(found: Sequence[Arm]) -> list[Doubt]:
         said = " ".join(text for group in noted for text in group)
         for layer, fit in ((layer, fit) for one in arm.measurements for layer, fit in one.fits.items()):
             noted.append(tuple(f"{layer}: {text}" for text in fit.notices if text not in said))
-        raised += [Doubt("", arm.name, text) for text in dict.fromkeys(text for group in noted for text in group)]
+        raised += [_noted(arm.name, text) for text in dict.fromkeys(text for group in noted for text in group)]
         if 1 < len(arm.records) < 5:
             raised.append(Doubt("", arm.name, f"{len(arm.records)} seeds; a published comparison needs five."))
         elif len(arm.records) == 1 and arm.seeds:
@@ -166,6 +166,11 @@ def doubts(found: Sequence[Arm]) -> list[Doubt]:
     if idle:
         raised.append(Doubt("NOT RUN", "", f"{', '.join(idle)}. What a check did not look at, it did not exclude."))
     return _merged(sorted(raised, key=lambda one: {"FAIL": 0, "WARN": 1, "": 2, "NOT RUN": 3}[one.box]))
+
+
+def _noted(whom: str, text: str) -> Doubt:
+    """A notice; one that warns does so in a box."""
+    return Doubt("WARN" if text.startswith("WARN: ") else "", whom, text.removeprefix("WARN: "))
 
 
 def _merged(raised: Sequence[Doubt]) -> list[Doubt]:

@@ -15,11 +15,11 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor, nn
 
-from eigenfall.activations import margins
 from eigenfall.check import need
 from eigenfall.distances import QUARTILES, has_distances
 from eigenfall.robustness.curves import flip_lengths
 from eigenfall.robustness.harness import attacking
+from eigenfall.robustness.judging import clean
 from eigenfall.rows import of_distances, row
 from eigenfall.stages import under
 from eigenfall.types import Bounds, GaussianNoise, LpBall, RobustnessCurve, Row, Split, Stage, Threat
@@ -59,7 +59,8 @@ def reading(
 ) -> Generator[Stage, None, dict[str, RobustnessCurve]]:
     """The curve of each reading, whose attacks see the images that are right when clean, and no others.
 
-    Yields a `Stage` before each budget of each block.
+    The curve is of all images: those that were wrong are broken at every budget, at distance 0. Where none is right the
+    first alone is attacked, so that there is a curve that says so. Yields a `Stage` before each budget of each block.
 
     Args:
         model: logits of inputs; left as it was found.
@@ -74,8 +75,10 @@ def reading(
         ValueError: for what `robustness` refuses.
     """
     found = {}
-    right = margins(model, examples, batch_size) > 0 if readings else torch.zeros(0, dtype=torch.bool)
-    places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(len(examples))
+    blocks = [slice(first, first + block) for first in range(0, len(examples), block)] if readings else []
+    answered = [clean(model, examples, where, threat, seed, batch_size) for where in blocks]
+    right = torch.cat(answered) if answered else torch.zeros(0, dtype=torch.bool)
+    places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(min(1, len(examples)))
     some = Split(
         examples.inputs[places.to(examples.inputs.device)], examples.targets[places.to(examples.targets.device)]
     )
