@@ -1,6 +1,7 @@
 """Several runs, one after the other or side by side in processes of one thread each."""
 
 import multiprocessing
+import os
 import queue
 import signal
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,12 @@ from eigenfall.runs import Event, execute
 from eigenfall.settings import Run, name_of
 
 
-def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any) -> None:
-    """One worker: takes runs by number until there are none, one thread, deaf to Ctrl-C (the parent ends it)."""
+def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any, parent: int) -> None:
+    """One worker: takes runs by number until there are none, one thread, deaf to Ctrl-C (the parent ends it).
+
+    A parent that was killed ends nobody: its workers see that they are orphans, and stop at the next event. What they
+    had checkpointed is gone on from.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     held: list[Any] = []
@@ -25,6 +30,8 @@ def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any) -> None:
         except queue.Empty:
             return
         for event in isolated(runs[number], root, held):
+            if os.getppid() != parent:
+                return
             events.put(event)
 
 
@@ -63,7 +70,9 @@ def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[E
     todo, events = context.Queue(), context.Queue()
     for number in range(len(runs)):
         todo.put(number)
-    processes = [context.Process(target=_work, args=(runs, root, todo, events), daemon=True) for _ in range(workers)]
+    processes = [
+        context.Process(target=_work, args=(runs, root, todo, events, os.getpid()), daemon=True) for _ in range(workers)
+    ]
     for process in processes:
         process.start()
     left = {name_of(run) for run in runs}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
@@ -56,7 +57,7 @@ def executed(run, root):
 
 def test_killed_half_way_it_goes_on_bit_equal(tmp_path):
     whole = executed(RUN, tmp_path / "whole")
-    script = SCRIPT.format(tests=str(__import__("pathlib").Path(__file__).parents[1]), root=str(tmp_path / "killed"))
+    script = SCRIPT.format(tests=str(Path(__file__).parents[1]), root=str(tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
         if line.startswith("training") and int(line.split()[1]) >= 120:
@@ -75,6 +76,51 @@ def test_killed_half_way_it_goes_on_bit_equal(tmp_path):
     assert resumed.measurement.rows == whole.measurement.rows
     assert [entry["step"] for entry in resumed.history] == [entry["step"] for entry in whole.history]
     assert not (tmp_path / "killed" / ".partial").exists()
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, {tests!r})
+import multiprocessing
+from dataclasses import replace
+from faults.test_runs import RUN
+from eigenfall.sweep import execute_all
+if __name__ == "__main__":
+    long = replace(RUN, training=replace(RUN.training, steps=100_000))
+    for event in execute_all([long, replace(long, seed=1)], Path({root!r}), workers=2):
+        pids = " ".join(str(child.pid) for child in multiprocessing.active_children())
+        print(event.stage, "|", pids, flush=True)
+"""
+
+
+def alive(pid):
+    """Whether a process runs; one that has ended and waits to be buried does not."""
+    try:
+        return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="processes are looked up in /proc")
+def test_workers_of_a_driver_that_was_killed_stop(tmp_path):
+    """They would go on with its runs, beside whoever takes them up again."""
+    script = tmp_path / "driver.py"
+    script.write_text(DRIVER.format(tests=str(Path(__file__).parents[1]), root=str(tmp_path / "runs")))
+    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        if line.startswith("training"):
+            break
+    workers = [int(pid) for pid in line.partition("|")[2].split()]
+    assert len(workers) == 2
+    assert all(map(alive, workers))
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 60
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))
 
 
 def test_the_same_run_twice_gives_the_same_numbers(tmp_path):
