@@ -21,6 +21,7 @@ from eigenfall.report.numbers import percent, value_and_interval
 from eigenfall.report.reproduction import Doubt, Shown
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
+from eigenfall.runs import device_for
 from eigenfall.sweep import execute_all
 from eigenfall.types import Estimate, Judged, Record
 from eigenfall.types import Row as Number
@@ -63,9 +64,12 @@ def reproduce(
     output = output or Path("runs") / f"holzhausen2024-{scale}"
     asked = runs(scale, arm, seeds)
     need(bool(asked), expected="at least one run", got="no arm with these seeds", remedy="Leave --seeds out.")
-    finished, failed = screen.followed(
-        execute_all(asked, output, workers or default_workers(SIZES[scale, "main"].device)), len(asked)
-    )
+    device = SIZES[scale, "main"].device
+    if scale == "paper" and device_for(device).type == "cpu":
+        screen.messages().print(
+            "WARN: the paper's scale takes weeks without a GPU; --scale small takes an hour and a half.", markup=False
+        )
+    finished, failed = screen.followed(execute_all(asked, output, workers or default_workers(device)), len(asked))
     records = [load(folder) for folder in finished]
     if records:
         _told(records, scale, figure, output, json)

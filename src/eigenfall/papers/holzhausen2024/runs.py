@@ -236,6 +236,7 @@ def plan(size: Size, arm: Arm, seed: int) -> Plan:
         fits=(LeastSquares(*size.window, "none"),),
         probe_fits=(LeastSquares(*size.noise_window, "none"),) if published else (),
         unfit="say",
+        draws=size.draws,
         smoothness_inputs=size.smooth,
         probe=size.probe if published else 0,
         preset=size.bundle if published else f"{size.bundle}_corrected",
