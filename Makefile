@@ -23,7 +23,7 @@ demo: $(USE)
 	@$(VENV)/bin/eigenfall demo
 
 test: $(DEVELOP)
-	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS)
+	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist loadgroup
 
 slow: $(DEVELOP)
 	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) -m slow
