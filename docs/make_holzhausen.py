@@ -20,6 +20,7 @@ NUMBERS = {
     "reproduced_random": ("noise", 1, 3),
     "reproduced_linf": ("L∞ × 1000", 1000, 2),
     "lead_over_l2": ("lead over L2", 1, 2),
+    "lead_over_jacobian": ("lead over Jacobian", 1, 2),
 }
 CLAIMS = ("Q", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "7.7")
 

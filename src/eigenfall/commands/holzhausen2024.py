@@ -126,8 +126,10 @@ def rows(found: Found, claims: Sequence[Judged]) -> list[Number]:
         about = {"arm": line.name, "seeds": line.seeds, "scale": found.scale, "unconverged": line.unconverged}
         about["failed"] = line.failed
         told += [row(f"reproduced_{what}", value, **about) for what, value in line.numbers.items()]
-        if line.lead.number is not None:
-            told.append(row("lead_over_l2", line.lead.number, verdict=line.lead.verdict, told=line.lead.told, **about))
+        for family, lead in line.leads.items():
+            if lead.number is not None:
+                quantity = f"lead_over_{family.lower()}"
+                told.append(row(quantity, lead.number, verdict=lead.verdict, told=lead.told, **about))
     return told
 
 
@@ -159,10 +161,15 @@ def _table(caption: str, found: Sequence[answers.Line]) -> Table:
     lines = []
     for line in found:
         cells = [_cell(what, line.numbers.get(what)) for what in HEADINGS]
-        lead = line.lead
-        cells.append(Cell("–") if lead.number is None else Cell(*value_and_interval(lead.number), box=lead.verdict))
+        cells += [
+            Cell("–") if lead.number is None else Cell(*value_and_interval(lead.number), box=lead.verdict)
+            for lead in line.leads.values()
+        ]
         lines.append(Row(line.name, tuple(cells), note=_note(line)))
-    columns = (*HEADINGS.values(), ("lead over the L2 sweep", "× at equal accuracy"))
+    columns = (
+        *HEADINGS.values(),
+        *((f"lead over the {each} sweep", "× at equal accuracy") for each in answers.FAMILIES),
+    )
     return Table(caption, columns, tuple(lines))
 
 

@@ -20,6 +20,7 @@ QUESTION = (
     "Does the power law that Krotov-Hopfield learning finds make a net robust, and do conclusions of Holzhausen et al. "
     "2024 stand under correct measurement?"
 )
+FAMILIES = ("L2", "Jacobian")
 MEASURED: dict[str, Number] = {
     "accuracy": accuracy,
     "alpha": alpha("currents"),
@@ -41,7 +42,7 @@ class Line:
         name: the arm's.
         numbers: as `MEASURED` names them, mean over seeds with interval; one without a number is left out.
         seeds: how many.
-        lead: its L∞ distance over the front of the L2 sweep at its accuracy.
+        leads: its L∞ distance over the front of each sweep at its accuracy.
         unconverged: why its layer does not count; empty if it does.
         failed: which checks of its headline failed; empty if none did: its distances are no measure of robustness else.
     """
@@ -49,7 +50,7 @@ class Line:
     name: str
     numbers: Mapping[str, Estimate]
     seeds: int
-    lead: Answer
+    leads: Mapping[str, Answer]
     unconverged: str = ""
     failed: str = ""
 
@@ -69,7 +70,8 @@ def _line(found: Found, name: str) -> Line:
         values = found.values(name, number)
         if values and not any(value != value for value in values):
             numbers[what] = verdicts.interval(values)
-    return Line(name, numbers, len(found.seeds(name)), lead(found, name), found.unconverged(name), found.failed(name))
+    leads = {family: lead(found, name, family) for family in FAMILIES}
+    return Line(name, numbers, len(found.seeds(name)), leads, found.unconverged(name), found.failed(name))
 
 
 def answer(found: Found, judged: Sequence[Judged]) -> str:
@@ -80,14 +82,19 @@ def answer(found: Found, judged: Sequence[Judged]) -> str:
         words = [f"{one.claim.key.removeprefix('Q1 ')} {getattr(one, name).verdict}" for one in order]
         if words:
             told.append(f"KH > L2 > JReg > BP, {name}: {', '.join(words)}.")
-    krotov = lead(found, "KH")
-    if krotov.number is not None:
-        told.append(
-            f"At equal accuracy KH's L∞ distance is {verdicts.with_interval(krotov.number)} times that of the L2 sweep."
-        )
-    others = [line for line in lines(found, ("Sanger", "similarity", "SoftHebb", "BCM", "Földiák")) if line.lead.number]
-    ahead = [line.name for line in others if line.lead.verdict == "HOLDS"]
+    for name in ("KH", "images"):
+        ahead = {family: lead(found, name, family).number for family in FAMILIES} if found.has(name) else {}
+        words = [
+            f"{verdicts.with_interval(one)} times that of the {family} sweep" for family, one in ahead.items() if one
+        ]
+        if words:
+            whose = "of KH" if name == "KH" else "of training images as weights, which learn nothing,"
+            told.append(f"At equal accuracy the L∞ distance {whose} is {' and '.join(words)}.")
+    others = [
+        line for line in lines(found, ("Sanger", "similarity", "SoftHebb", "BCM", "Földiák")) if line.leads["L2"].number
+    ]
+    leading = [line.name for line in others if line.leads["L2"].verdict == "HOLDS"]
     if others:
-        named = f": {', '.join(ahead)}" if ahead else ""
-        told.append(f"Of {len(others)} other local rules {len(ahead)} lead it{named}.")
+        named = f": {', '.join(leading)}" if leading else ""
+        told.append(f"Of {len(others)} other local rules {len(leading)} lead the L2 sweep{named}.")
     return " ".join(told) or "Nothing was compared: the runs of KH, L2, JReg and BP are missing."
