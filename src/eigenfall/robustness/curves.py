@@ -12,10 +12,14 @@ from eigenfall.check import given, need
 from eigenfall.types import RobustnessCurve
 
 
-def flip_epsilon(curve: RobustnessCurve) -> Float64[Tensor, " inputs"]:
+def flip_epsilon(curve: RobustnessCurve, level: float = 0.5) -> Float64[Tensor, " inputs"]:
     """Epsilon at which an input's flip probability crosses one half; 0 for a clean error, infinite if it never does.
 
     The probability is made monotone in epsilon (running maximum from the clean answer at 0), then interpolated.
+
+    Args:
+        curve: of repeated noise.
+        level: crossed instead of one half.
     """
     chance = given(
         curve.flip_probability,
@@ -26,10 +30,10 @@ def flip_epsilon(curve: RobustnessCurve) -> Float64[Tensor, " inputs"]:
     start = (~curve.clean_correct).double()[None]
     chances = torch.cat((start, chance.amax(0))).cummax(0).values
     budgets = torch.tensor((0.0, *curve.epsilons), dtype=torch.float64)
-    after = (chances < 0.5).sum(0)
+    after = (chances < level).sum(0)
     upper = after.clamp(1, len(budgets) - 1)
     low, high = chances.gather(0, upper[None] - 1)[0], chances.gather(0, upper[None])[0]
-    share = (0.5 - low) / torch.where(high > low, high - low, torch.ones_like(low))
+    share = (level - low) / torch.where(high > low, high - low, torch.ones_like(low))
     crossing = budgets[upper - 1] + share * (budgets[upper] - budgets[upper - 1])
     return torch.where(after == 0, 0.0, torch.where(after == len(budgets), math.inf, crossing))
 

@@ -16,6 +16,7 @@ from eigenfall.papers.holzhausen2024.found import (
     own_distance,
     published_distance,
     single_step_median,
+    squared_weights,
     straightness,
 )
 from eigenfall.papers.holzhausen2024.fronts import at_equal_accuracy, lead
@@ -126,7 +127,9 @@ def _q5(found: Found) -> Judged:
             "accuracy": tuple(found.values(arm, accuracy, arms) for arm in arms)
         }
         answer = verdicts.near(pairs, NEAR, "JReg / the decay of W that it is in the mean")  # pyright: ignore
-        return Answer(answer.verdict, answer.number, f"built in, no finding (§5.1): {answer.told}", answer.seeds)
+        means = ", ".join(f"{name} {ratio:.3g}" for name, ratio in answer.parts.items())
+        words = f"built in, no finding (§5.1): {answer.told}; means: {means}"
+        return Answer(answer.verdict, answer.number, words, answer.seeds, answer.parts)
 
     published = told(claim, found, ("JReg", "decay of W"), built_in)
     return Judged(claim, published, at_equal_accuracy(found, "Jacobian", "L2", NEAR))

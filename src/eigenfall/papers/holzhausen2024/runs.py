@@ -175,7 +175,7 @@ def _spectral(size: Size) -> Iterator[Arm]:
 def _codes(size: Size) -> Iterator[Arm]:
     """More layers for the criterion of §7.6; what no schedule touches: raw images, white noise, an untrained layer."""
     brief = replace(size.head, epochs=1, schedule=())
-    learnt = _learnt(size, learning=size.ensemble_learning, training=brief)
+    learnt = _learnt(size, training=brief)
     yield Arm("KH ensemble", "codes", learnt, ("currents",), tuple(range(len(SEEDS), size.ensemble)))
     untrained = {"verb": "measure", "architecture": replace(SHLP_PRESETS["holzhausen2024"], width=WIDE)}
     yield Arm("raw", "codes", untrained, ("flatten",))

@@ -49,7 +49,6 @@ class Size:
         probe: how many white-noise inputs the second spectrum is over.
         bundle: attacks, checks and readings.
         ensemble: how many layers the criterion of §7.6 is asked of.
-        ensemble_learning: how long each of these learns.
         draws: half-samples of the images behind each exponent's interval; at paper scale none, since the published
             solver takes a minute for each.
         device: where; at paper scale whatever there is.
@@ -72,7 +71,6 @@ class Size:
     probe: int
     bundle: str
     ensemble: int
-    ensemble_learning: Learning
     draws: int = 20
     device: str = "cpu"
 
@@ -100,7 +98,6 @@ _QUICK = Size(
     probe=2000,
     bundle="holzhausen2024_quick",
     ensemble=10,
-    ensemble_learning=Learning(units=100, epochs=100, batch_size=100, last_batch="drop"),
 )
 
 _SMALL_CIFAR = Size(
@@ -121,7 +118,6 @@ _SMALL_CIFAR = Size(
     probe=10_000,
     bundle="holzhausen2024_small",
     ensemble=20,
-    ensemble_learning=Learning(units=100, epochs=100, batch_size=100, last_batch="drop"),
 )
 
 _SMALL_MNIST = replace(
@@ -156,7 +152,6 @@ _PAPER_CIFAR = Size(
     probe=10_000,
     bundle="holzhausen2024",
     ensemble=100,
-    ensemble_learning=Learning(units=2000, epochs=1000, batch_size=1000, last_batch="drop"),
     draws=0,
     device="auto",
 )
