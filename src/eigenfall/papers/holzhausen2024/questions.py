@@ -124,7 +124,8 @@ def _q5(found: Found) -> Judged:
     def built_in() -> Answer:
         arms = ("JReg", "decay of W")
         pairs = {kind: tuple(found.values(arm, own_distance(kind), arms) for arm in arms) for kind in PERTURBATIONS} | {
-            "accuracy": tuple(found.values(arm, accuracy, arms) for arm in arms)
+            "accuracy": tuple(found.values(arm, accuracy, arms) for arm in arms),
+            "‖W‖²": tuple(found.values(arm, squared_weights, arms) for arm in arms),
         }
         answer = verdicts.near(pairs, NEAR, "JReg / the decay of W that it is in the mean")  # pyright: ignore
         means = ", ".join(f"{name} {ratio:.3g}" for name, ratio in answer.parts.items())
