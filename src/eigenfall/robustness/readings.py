@@ -76,7 +76,8 @@ def reading(
     """
     found = {}
     blocks = [slice(first, first + block) for first in range(0, len(examples), block)] if readings else []
-    answered = [clean(model, examples, where, threat, seed, batch_size) for where in blocks]
+    anywhere = GaussianNoise(None, threat.unit)  # a reading has its own bounds, or none
+    answered = [clean(model, examples, where, anywhere, seed, batch_size) for where in blocks]
     right = torch.cat(answered) if answered else torch.zeros(0, dtype=torch.bool)
     places = right.nonzero()[:, 0] if bool(right.any()) else torch.arange(min(1, len(examples)))
     some = Split(
