@@ -23,7 +23,7 @@ demo: $(USE)
 	@$(VENV)/bin/eigenfall demo
 
 test: $(DEVELOP)
-	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist loadgroup
+	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS)
 
 slow: $(DEVELOP)
 	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) -m slow

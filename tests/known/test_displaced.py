@@ -17,8 +17,6 @@ from eigenfall.smoothnessrows import of_smoothness
 from eigenfall.stages import consumed
 from eigenfall.types import LpBall
 
-pytestmark = pytest.mark.xdist_group("displaced")  # its fixtures are made once, not by each worker
-
 PLAN = Plan(
     points=("noise", "adversarial"), epsilons=(0.02, 0.1, 0.3), noise=(0.2,), smoothness=(Frobenius(), Distance())
 )

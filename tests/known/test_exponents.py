@@ -19,8 +19,6 @@ from eigenfall.spectra.pca import PCA
 from eigenfall.stages import consumed
 from eigenfall.types import Responses
 
-pytestmark = pytest.mark.xdist_group("exponents")  # its fixtures are made once, not by each worker
-
 QUICK = MEME(moments=5, pairings=2, resamples=12)
 WINDOW = LeastSquares(first_rank=3, last_rank=30)
 PLAN = Plan(

@@ -32,8 +32,6 @@ from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.smoothness.logvolume import LogVolume
 from eigenfall.types import Split
 
-pytestmark = pytest.mark.xdist_group("measurement")  # its fixtures are made once, not by each worker
-
 PLAN = Plan(
     fits=(LeastSquares(first_rank=2),),
     draws=4,

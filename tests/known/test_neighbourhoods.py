@@ -23,8 +23,6 @@ from eigenfall.stages import consumed
 from eigenfall.statistics import wilson
 from eigenfall.types import LpBall, Split
 
-pytestmark = pytest.mark.xdist_group("neighbourhoods")  # its fixtures are made once, not by each worker
-
 EVERY = (Frobenius(), LogVolume(), Distance(), Lipschitz(radius=0.1), Lipschitz(radius=0.5))
 
 

@@ -16,8 +16,6 @@ from eigenfall.figures import called
 from eigenfall.report import exponents, numbers, page, recorded, recording
 from eigenfall.types import Diagnostics, Dimension, Estimate, Measurement, Spectrum
 
-pytestmark = pytest.mark.xdist_group("recording_page")  # its fixtures are made once, not by each worker
-
 
 @pytest.fixture(scope="module")
 def record(tmp_path_factory):

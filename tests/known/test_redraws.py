@@ -12,8 +12,6 @@ from eigenfall.population import Population, population_of, recording
 from eigenfall.simulated import redrawn, simulated
 from eigenfall.spectra.meme import MEME
 
-pytestmark = pytest.mark.xdist_group("redraws")  # its fixtures are made once, not by each worker
-
 MEME_PART = MEME(moments=6, pairings=4, resamples=20)
 SETS = 25
 

@@ -15,8 +15,6 @@ from eigenfall.corruptionerror import mean_corruption_error
 from eigenfall.report import arms, numbers, page, smoothness, surroundings, tables, words
 from eigenfall.types import Estimate, Smoothness, Verdict
 
-pytestmark = pytest.mark.xdist_group("report")  # its fixtures are made once, not by each worker
-
 
 @pytest.fixture(scope="module")
 def text():
