@@ -60,13 +60,14 @@ def _bundle(published: bool) -> presets.Preset:
     return presets.Preset({"fgsm": FGSM()}, ("fgsm",), readings=short)
 
 
-def tiny_found(root, arms=ARMS, seeds=(0, 1)) -> Found:
-    """Records of these arms and seeds, made under a folder."""
+def tiny_found(root, arms=ARMS, seeds=(0, 1), backwards=False) -> Found:
+    """Records of these arms and seeds, made under a folder; the last first, where another process begins at the first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, ("small", "main"), TINY)
         patch.setitem(SIZES, ("small", "spectral"), TINY)
         for name, published in (("tiny", True), ("tiny_corrected", False)):
             patch.setitem(presets.PRESETS, name, _bundle(published))
-        events = [event for event in execute_all(runs.runs("small", arms, seeds), root) if event.error]
+        wanted = runs.runs("small", arms, seeds)
+        events = [event for event in execute_all(wanted[::-1] if backwards else wanted, root) if event.error]
     assert not events, events
     return gathered(records.load_all(root), "small")

@@ -19,7 +19,7 @@ from eigenfall.rules.krotov import Krotov
 from eigenfall.training import Training, train
 from eigenfall.types import Examples, Split
 
-OWN = [name for name in parts.names("architectures") if name != "imported"]
+OWN = [name for name in parts.names("architectures") if name not in ("imported", "learnt")]
 
 
 class Sealed(Split):
