@@ -61,7 +61,7 @@ def _bundle(published: bool) -> presets.Preset:
 
 
 def tiny_found(root, arms=ARMS, seeds=(0, 1), backwards=False) -> Found:
-    """Records of these arms and seeds, made under a folder; the last first, where another process begins at the first."""
+    """Records of these arms and seeds, made under a folder; backwards, where another process begins at the first."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(SIZES, ("small", "main"), TINY)
         patch.setitem(SIZES, ("small", "spectral"), TINY)
@@ -69,5 +69,6 @@ def tiny_found(root, arms=ARMS, seeds=(0, 1), backwards=False) -> Found:
             patch.setitem(presets.PRESETS, name, _bundle(published))
         wanted = runs.runs("small", arms, seeds)
         events = [event for event in execute_all(wanted[::-1] if backwards else wanted, root) if event.error]
+    events = [event for event in events if not event.error.startswith("Expected no record at")]  # made meanwhile
     assert not events, events
     return gathered(records.load_all(root), "small")

@@ -13,7 +13,7 @@ from eigenfall.papers.holzhausen2024.found import (
     own_distance,
     straightness,
 )
-from eigenfall.papers.holzhausen2024.fronts import lead
+from eigenfall.papers.holzhausen2024.fronts import lead, swept
 from eigenfall.types import Answer, Estimate, Judged
 
 QUESTION = (
@@ -64,13 +64,18 @@ def _attacked(found: Found, name: str) -> bool:
     return all(record.measurement.curves for record in found.records[name].values())
 
 
+def _lead(found: Found, name: str, family: str) -> Answer:
+    """Its lead over a sweep that it is no point of."""
+    return verdicts.untested("a point of the sweep") if name in swept(found, family) else lead(found, name, family)
+
+
 def _line(found: Found, name: str) -> Line:
     numbers = {}
     for what, number in MEASURED.items():
         values = found.values(name, number)
         if values and not any(value != value for value in values):
             numbers[what] = verdicts.interval(values)
-    leads = {family: lead(found, name, family) for family in FAMILIES}
+    leads = {family: _lead(found, name, family) for family in FAMILIES}
     return Line(name, numbers, len(found.seeds(name)), leads, found.unconverged(name), found.failed(name))
 
 
