@@ -1,6 +1,6 @@
 """Why the reproduction at 100 units does not take the published punishment: where each setting ends on CIFAR-10.
 
-EIGENFALL_DATA=... .venv/bin/python bench/collapse.py          about six minutes on one free core
+EIGENFALL_DATA=... .venv/bin/python bench/collapse.py          about four minutes on one free core
 
 10 000 images of L3 norm 1, 100 units, batches of 100, rank 2 punished, ε falls linearly to 0. No test image is looked
 at: gates alone decide.
