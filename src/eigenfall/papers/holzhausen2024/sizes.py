@@ -5,8 +5,8 @@ Layers learnt by the rule must pass their gates (spec `holzhausen2024` §2.6) at
 fewer images than the paper's, so its numbers (bands of 2 000 units) are tested at `paper` alone, its orders at `small`.
 
 Differs from the paper, at `quick` and `small`: the rule's punishment and rate are smaller, because at 100 units the
-published ones end in the all-negative attractor (96 of 100 units, `bench/collapse.py`); schedule S is taken over its first
-200 of 1 000 epochs, the rest of which run at a hundredth of the first rate.
+published ones end in the all-negative attractor (96 of 100 units, `bench/collapse.py`); schedule S is taken over its
+first 200 of 1 000 epochs, the rest of which run at a hundredth of the first rate.
 """
 
 from dataclasses import dataclass, replace
