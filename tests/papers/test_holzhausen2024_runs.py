@@ -108,7 +108,7 @@ def test_a_survival_curve_tells_the_same_median_however_many_stand():
     assert some.quantile(0.5)[0] == 3.0
 
 
-@pytest.mark.parametrize("seed", [0, 3])
+@pytest.mark.parametrize("seed", [0, pytest.param(3, marks=pytest.mark.slow)])
 def test_layers_of_the_quick_scale_pass_their_gates(seed):
     size = SIZES["quick", "main"]
     inputs = size.data().train.inputs
