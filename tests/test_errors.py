@@ -121,6 +121,7 @@ def test_report_of_nothing(capsys, tmp_path):
             ["--arm", "BP", "--seeds", "99"],
             "Expected at least one run, got no arm with these seeds. Leave --seeds out.",
         ),
+        (["--workers", "-1"], "Expected 0 workers or more, got -1. Leave --workers out: as many as cores."),
     ],
 )
 def test_a_paper_is_asked_for_what_it_does_not_have(capsys, tmp_path, flags, sentence):
@@ -144,6 +145,14 @@ def test_a_paper_whose_scales_and_figures_are_not_there_yet(capsys, tmp_path, fl
         "are a later part; holzhausen2024 has both."
     )
     assert not (tmp_path / "runs").exists()
+
+
+def test_what_all_runs_lack_is_said_once(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("EIGENFALL_DATA", str(tmp_path / "empty"))
+    asked = ("--scale", "quick", "--arm", "KH", "--arm", "BP", "--workers", "1", "--output", tmp_path / "runs")
+    sentence = refused(capsys, "reproduce", "holzhausen2024", *asked).splitlines()[-1]
+    assert sentence.startswith("eigenfall: KH seed 0, BP seed 0 and 4 more: Expected ")
+    assert "mnist/train-images-idx3-ubyte.gz" in sentence
 
 
 def test_an_unknown_arm_of_the_other_paper(capsys, tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from eigenfall.commands import screen
 from eigenfall.commands.summary import command_line, gathered
-from eigenfall.commands.train import default_workers, finish
+from eigenfall.commands.train import finish, workers_for
 from eigenfall.papers.nassar2020 import demo_runs
 from eigenfall.report.page import write
 
@@ -21,7 +21,7 @@ def demo(output: Path = Path("eigenfall-demo"), seeds: int = 3, workers: int = 0
         workers: runs side by side; 0: as many as cores.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    paths = finish(demo_runs(seeds), output, workers or default_workers(), json, "Three penalties on the digits")
+    paths = finish(demo_runs(seeds), output, workers_for(workers), json, "Three penalties on the digits")
     page = write(
         gathered(paths),
         output / "report.html",

@@ -7,7 +7,7 @@ from typing import Literal
 from eigenfall import parts
 from eigenfall.check import need, one_of
 from eigenfall.commands.flags import Flags, Measuring
-from eigenfall.commands.train import default_workers, finish
+from eigenfall.commands.train import finish, workers_for
 from eigenfall.learning import Learning
 from eigenfall.optimisation import PRESETS as TRAININGS
 from eigenfall.optimisation import Training, shortened
@@ -95,7 +95,7 @@ def learn(
         for seed in range(first_seed, first_seed + seeds)
         for plan in [measuring.plan(seed)]
     ]
-    finish(runs, output, workers or default_workers(device), json, "Learnt layers")
+    finish(runs, output, workers_for(workers, device), json, "Learnt layers")
 
 
 def pruning_of(name: str) -> Pruning | None:

@@ -9,7 +9,7 @@ import tyro
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
 from eigenfall.commands.summary import command_line, gathered, show, summarised
-from eigenfall.commands.train import default_workers
+from eigenfall.commands.train import workers_for
 from eigenfall.papers import nassar2020
 from eigenfall.report.page import write
 from eigenfall.rows import row
@@ -61,7 +61,7 @@ def reproduce(
     output = output or Path("runs") / f"{paper}-{scale}"
     runs = nassar2020.small_runs(arm, seeds)
     need(bool(runs), expected="at least one run", got="no arm with these seeds", remedy="Leave --seeds out.")
-    finished, failed = screen.followed(execute_all(runs, output, workers or default_workers()), len(runs))
+    finished, failed = screen.followed(execute_all(runs, output, workers_for(workers)), len(runs))
     found = gathered(finished)
     means = summarised(found)
     console = screen.printing(json)
@@ -91,7 +91,7 @@ def reproduce(
         judged.append(order)
     screen.emit([*(entry for record in found for entry in record.measurement.rows), *means, *judged], json)
     outside = [f"{entry['arm']}: {entry['claim']}" for entry in judged if entry["verdict"] == "FAILS"]
-    problems = [f"{event.name}: {event.error}" for event in failed] + [f"Outside its band: {name}." for name in outside]
+    problems = screen.failures(failed, len(runs)) + [f"Outside its band: {name}." for name in outside]
     if problems:
         raise ValueError("\n".join(problems))
 

@@ -93,6 +93,18 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
     return finished, failed
 
 
+def failures(failed: Sequence[Event], runs: int) -> list[str]:
+    """Why runs failed: a sentence for each reason, after the names of the runs that it is of."""
+    by_reason: dict[str, list[str]] = {}
+    for event in failed:
+        by_reason.setdefault(event.error, []).append(event.name)
+    told = []
+    for reason, names in by_reason.items():
+        more = f" and {len(names) - 2} more" if len(names) > 2 else ""
+        told.append(f"{', '.join(names[:2])}{more}: {reason}" if runs > 1 else reason)
+    return told
+
+
 def emit(rows: Sequence[Row], json: str) -> None:
     """Write rows as JSON if a file, or `-`, was given."""
     if json:

@@ -108,7 +108,7 @@ def train(
         )
         for seed in range(first_seed, first_seed + seeds)
     ]
-    finish(runs, output, workers or default_workers(device), json, "Trained runs")
+    finish(runs, output, workers_for(workers, device), json, "Trained runs")
 
 
 def default_workers(device: str = "cpu") -> int:
@@ -116,6 +116,16 @@ def default_workers(device: str = "cpu") -> int:
     if device_for(device).type != "cpu":
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+
+
+def workers_for(asked: int, device: str = "cpu") -> int:
+    """How many workers: as many as asked for, or by default.
+
+    Raises:
+        ValueError: for fewer than none.
+    """
+    need(asked >= 0, expected="0 workers or more", got=f"{asked}", remedy="Leave --workers out: as many as cores.")
+    return asked or default_workers(device)
 
 
 def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -> list[Path]:
@@ -135,7 +145,5 @@ def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -
         console.print(f"Records: {output.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*(row for record in found for row in record.measurement.rows), *summarised(found)], json)
     if failed:
-        raise ValueError(
-            "\n".join(f"{event.name}: {event.error}" if len(runs) > 1 else event.error for event in failed)
-        )
+        raise ValueError("\n".join(screen.failures(failed, len(runs))))
     return finished
