@@ -11,7 +11,7 @@ import pytest
 import recordingrecords
 import reproductions
 
-from eigenfall.report import page, reproduction
+from eigenfall.report import page, templates
 
 CHROMIUM = Path("/usr/bin/chromium")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed at /usr/bin/chromium")
@@ -94,7 +94,7 @@ def test_a_dark_setting_makes_a_dark_page(tmp_path, report):
 
 @pytest.fixture(scope="module")
 def reproduced(tmp_path_factory):
-    return reproduction.write(tmp_path_factory.mktemp("reproduced") / "report.html", reproductions.html())
+    return templates.write(tmp_path_factory.mktemp("reproduced") / "report.html", reproductions.html())
 
 
 @pytest.mark.parametrize("width", [1280, 390])

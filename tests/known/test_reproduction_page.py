@@ -12,7 +12,7 @@ import pytest
 import reproductions
 from reproductions import LONG, MARKUP, SVG
 
-from eigenfall.report import reproduction
+from eigenfall.report import reproduction, templates
 from eigenfall.report.reproduction import Shown
 from eigenfall.types import Answer, Claim, Judged
 
@@ -127,14 +127,6 @@ def test_the_tally_counts_verdicts_under_both_semantics():
     )
 
 
-def test_leads_are_a_row_for_each_answer():
-    table = reproduction.leads("Leads.", [("Sanger", Answer("HOLDS", told="1.2")), ("BCM", Answer("OPEN", told="1.0"))])
-    assert [(row.name, row.cells[0].box, row.cells[0].text) for row in table.rows] == [
-        ("Sanger", "HOLDS", "1.2"),
-        ("BCM", "OPEN", "1.0"),
-    ]
-
-
 def test_an_images_bytes_come_back_from_its_address():
     shown = Shown("a", b'<svg>"\xce\xbb"</svg>', "b")
     assert re.fullmatch(r"data:image/svg\+xml;base64,[A-Za-z0-9+/=]*", shown.data)
@@ -157,15 +149,15 @@ def test_values_are_frozen_and_bare_ones_know_nothing():
 
 
 def test_a_page_is_written_with_its_folder(tmp_path, page):
-    path = reproduction.write(tmp_path / "deep" / "er" / "report.html", page)
+    path = templates.write(tmp_path / "deep" / "er" / "report.html", page)
     assert path.read_text(encoding="utf-8") == page
     assert [entry.name for entry in path.parent.iterdir()] == ["report.html"]
 
 
 def test_a_page_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_path):
-    path = reproduction.write(tmp_path / "report.html", "before")
+    path = templates.write(tmp_path / "report.html", "before")
     with pytest.raises(UnicodeEncodeError):
-        reproduction.write(path, "half of it \udc80")  # what no file in UTF-8 can hold
+        templates.write(path, "half of it \udc80")  # what no file in UTF-8 can hold
     assert path.read_text() == "before"
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
 
@@ -173,6 +165,6 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_p
 def test_a_page_that_cannot_take_its_place_leaves_nothing_behind(tmp_path):
     (tmp_path / "report.html" / "inside").mkdir(parents=True)  # a folder of that name is not replaced
     with pytest.raises(OSError):
-        reproduction.write(tmp_path / "report.html", "text")
+        templates.write(tmp_path / "report.html", "text")
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     assert str(os.getpid()) not in "".join(entry.name for entry in tmp_path.iterdir())

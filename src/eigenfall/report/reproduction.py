@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from eigenfall.report.tables import Cell, Row, Table
-from eigenfall.report.templates import filled, write
+from eigenfall.report.templates import filled
 from eigenfall.types import Answer, Judged
 
 READING = (
     "Each claim is measured twice: as the paper's own code measures, slips included, and as it should be. A number is "
     "a mean over seeds with its 95 % interval; in an order or several ratios the interval is that of the closest pair, "
-    "widened for their number. HOLDS and FAILS need an interval that does not reach over the border, and five seeds; "
-    "OPEN: it does reach. NOT TESTED says why. VOID: nothing could test it, and why."
+    "widened for their number. An order HOLDS or FAILS only where that interval does not reach over the border, and is "
+    "OPEN where it does; a number HOLDS where its mean lies inside the band. Fewer than five seeds, another scale or a "
+    "layer that did not converge: NOT TESTED, with the reason. VOID: nothing could test it, and why."
 )
-__all__ = ["Doubt", "Shown", "claims", "html", "leads", "tally", "write"]
 WORDS = ("HOLDS", "FAILS", "OPEN", "NOT TESTED", "VOID")
 
 
@@ -74,12 +74,6 @@ def _row(one: Judged) -> Row:
 
 def _answer(answer: Answer) -> Cell:
     return Cell(answer.told, box=answer.verdict)
-
-
-def leads(caption: str, answers: Sequence[tuple[str, Answer]]) -> Table:
-    """Answers to questions of our own, a row each."""
-    rows = tuple(Row(name, (_answer(answer),)) for name, answer in answers)
-    return Table(caption, (("verdict, what we got", ""),), rows, corner="arm")
 
 
 def tally(judged: Sequence[Judged]) -> str:
