@@ -6,15 +6,17 @@ stands in for the gates of a rule whose norms go nowhere in particular. A learni
 change small by itself: the history has that of every epoch.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
 
+from eigenfall import records
+from eigenfall.architectures.learnt import LearntLayer
 from eigenfall.convergence import Gates
 from eigenfall.rows import row
 from eigenfall.snapshots import flattened
-from eigenfall.types import Convergence, Pruned, Row
+from eigenfall.types import Convergence, Measurement, Pruned, Row
 
 SETTLED = 0.01
 """Largest change of the weights over the last epoch, relative to them, at which a layer without gates has settled."""
@@ -89,3 +91,21 @@ def _left_behind(convergence: Convergence) -> str:
     whose = "that is off" if count == 1 else "that are off"
     units = "1 unit" if count == 1 else f"{count} units"
     return f" {units} {whose} won at no input, which longer learning hardly moves: prune, or use fewer units."
+
+
+def judged_before(architecture: Any, measurement: Measurement) -> Measurement:
+    """A measurement of a learnt layer with what its record says of it: one that is off stays so, measured again."""
+    folder = architecture.weights.parent if isinstance(architecture, LearntLayer) and architecture.weights else None
+    if folder is None or not (folder / "record.json").is_file():
+        return measurement
+    before = records.load(folder).measurement
+    last = next((entry for entry in before.rows if entry["quantity"] == "last_change"), {})
+    change, units = last.get("value"), last.get("n", 0)
+    return replace(
+        measurement,
+        convergence=before.convergence,
+        pruned=before.pruned,
+        fields=before.fields,
+        rows=(*rows_of(before.convergence, before.pruned, change, units), *measurement.rows),
+        notices=(*notices_of(before.convergence, before.pruned, change), *measurement.notices),
+    )

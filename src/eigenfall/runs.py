@@ -16,11 +16,10 @@ from torch import Tensor, nn
 
 from eigenfall import parts, records
 from eigenfall.adversarial import MANY
-from eigenfall.architectures.learnt import LearntLayer
 from eigenfall.check import need
 from eigenfall.exponents import measuring_responses
 from eigenfall.histories import overfitted, stale_of
-from eigenfall.judgements import notices_of, rows_of
+from eigenfall.judgements import judged_before
 from eigenfall.layers import device_of
 from eigenfall.learnt import Learnt, learning_model
 from eigenfall.measurement import measuring
@@ -254,26 +253,8 @@ def _of_model(
     if run.verb == "train":
         history = yield from _trained(run, model, examples, root, key)
     done = yield from _measured(run, model, twin, examples)
-    measurement = _judged_before(run.architecture, done.measurement)
+    measurement = judged_before(run.architecture, done.measurement)
     return replace(done, measurement=measurement, history=history)
-
-
-def _judged_before(architecture: Any, measurement: Measurement) -> Measurement:
-    """A measurement of a learnt layer with what its record says of it: one that is off stays so, measured again."""
-    folder = architecture.weights.parent if isinstance(architecture, LearntLayer) and architecture.weights else None
-    if folder is None or not (folder / "record.json").is_file():
-        return measurement
-    before = records.load(folder).measurement
-    last = next((entry for entry in before.rows if entry["quantity"] == "last_change"), {})
-    change, units = last.get("value"), last.get("n", 0)
-    return replace(
-        measurement,
-        convergence=before.convergence,
-        pruned=before.pruned,
-        fields=before.fields,
-        rows=(*rows_of(before.convergence, before.pruned, change, units), *measurement.rows),
-        notices=(*notices_of(before.convergence, before.pruned, change), *measurement.notices),
-    )
 
 
 def _measured(run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples) -> Generator[Event, None, _Done]:
@@ -294,17 +275,17 @@ def _measured(run: Run, model: nn.Module, twin: nn.Module | None, examples: Exam
     return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()})
 
 
-def execute(run: Run, root: Path, subject: Responses | Examples | None = None) -> Running:
+def execute(run: Run, root: Path, read: Responses | Examples | None = None) -> Running:
     """One run to its record; an event for each piece of it.
 
     Args:
         run: what to do.
         root: folder of the records; checkpoints lie in its `.partial`.
-        subject: what the run's data or recording gave, if it was read before; `None`: it is read.
+        read: what the run's data or recording gave, if it was read before; `None`: it is read.
     """
     name, classes = name_of(run), None
-    if subject is None:
-        subject = run.data() if run.recording is None else run.recording()
+    part = run.data if run.recording is None else run.recording
+    subject: Responses | Examples = part() if read is None else read
     if isinstance(subject, Responses):
         settings = settings_of(run, subject.digest or records.digest_of(subject.pieces()))
         key = records.run_hash(settings)
