@@ -6,7 +6,11 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+from eigenfall import parts
+from eigenfall.papers.holzhausen2024.sizes import SIZES, Size
 
 PAPERS = Path(__file__).with_name("papers")
 PAGE = PAPERS / "holzhausen2024.md"
@@ -22,12 +26,35 @@ NUMBERS = {
     "lead_over_l2": ("lead over L2", 1, 2),
     "lead_over_jacobian": ("lead over Jacobian", 1, 2),
 }
+PARTS = {"main": "the five nets", "spectral": "§7.7"}
+TOLD: dict[str, Callable[[Size], str]] = {
+    "images": lambda size: f"`{parts.spell(size.data).partition(':')[0]}`, train={size.data.train or 'all'}",
+    "units": lambda size: f"{size.units}",
+    "rule": lambda size: (
+        f"p = {size.rule.p:g}, k = {size.rule.k}, Δ = {size.rule.delta:g}, ε₀ = {size.rule.learning_rate:g}"
+    ),
+    "it learns": lambda size: f"{size.learning.epochs} epochs, batches of {size.learning.batch_size}",
+    "by gradient": lambda size: f"{size.training.epochs} epochs, batches of {size.training.batch_size}",
+    "attacked": lambda size: f"{size.attacked} test images",
+    "ranks of α": lambda size: (
+        f"{size.window[0]}–{size.window[1]}, over noise {size.noise_window[0]}–{size.noise_window[1]}"
+    ),
+}
 CLAIMS = ("Q", "7.1", "7.2", "7.3", "7.4", "7.5", "7.6", "7.7")
 
 
 def kept(rows: list[dict]) -> list[dict]:
     """Claims, and numbers of arms over seeds."""
     return [row for row in rows if row["quantity"] == "claim" or row["quantity"] in NUMBERS]
+
+
+def sizes() -> str:
+    """The table of sizes: a line for each setting, a column for each scale and part."""
+    columns = {f"{scale}, {PARTS[part]}": size for (scale, part), size in SIZES.items()}
+    lines = ["| | " + " | ".join(columns) + " |", "|---" * (len(columns) + 1) + "|"]
+    for name, told in TOLD.items():
+        lines.append(f"| {name} | " + " | ".join(told(size) for size in columns.values()) + " |")
+    return "\n".join(lines)
 
 
 def claims(rows: list[dict], starts: tuple[str, ...]) -> str:
@@ -89,7 +116,7 @@ def main() -> None:
         (PAPERS / f"holzhausen2024-{rows[0]['scale']}.json").write_text(
             json.dumps({**told, "rows": rows}, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
         )
-    text = PAGE.read_text(encoding="utf-8")
+    text = drawn(PAGE.read_text(encoding="utf-8"), "sizes", sizes())
     for scale in SCALES:
         path = PAPERS / f"holzhausen2024-{scale}.json"
         if not path.exists():

@@ -7,7 +7,7 @@ import torch
 
 from eigenfall.papers.holzhausen2024 import verdicts
 from eigenfall.papers.holzhausen2024.ensembles import below
-from eigenfall.papers.holzhausen2024.fronts import crossing
+from eigenfall.papers.holzhausen2024.fronts import crossing, front, reaches
 from eigenfall.statistics import t_interval, welch_interval
 from eigenfall.types import Answer, Claim, Estimate
 
@@ -141,6 +141,29 @@ def test_of_several_crossings_the_most_robust_counts():
 def test_beyond_its_ends_a_sweep_has_no_front():
     assert math.isnan(crossing([(0.5, 1.0), (0.4, 3.0)], 0.55))
     assert math.isnan(crossing([], 0.5))
+
+
+def test_a_net_that_a_point_beats_in_both_respects_has_no_lead():
+    """At .42 the path crosses at 0 only, but its point at .5 is more accurate and further off."""
+    path = [(0.6, 1.0), (0.5, 2.0), (0.4, -0.5)]
+    assert crossing(path, 0.42) == pytest.approx(0.0)
+    assert front(path, 0.42) == 2.0
+    assert front(path, 0.55) == pytest.approx(1.5)
+
+
+def test_below_its_end_a_sweep_bounds_and_does_not_reach():
+    path = [(0.5, 1.0), (0.4, 3.0)]
+    assert front(path, 0.2) == 3.0
+    assert not reaches(path, 0.2)
+    assert reaches(path, 0.4)
+    assert math.isnan(front(path, 0.6))
+
+
+def test_of_several_orders_any_of_which_would_do_each_has_a_higher_level():
+    alone = verdicts.order({"a": times(1.2), "b": FIVE})
+    among = verdicts.order({"a": times(1.2), "b": FIVE}, among=3)
+    assert among.number.low < alone.number.low
+    assert among.number.level == pytest.approx(1 - 0.05 / 3)
 
 
 def test_points_of_equal_accuracy_give_the_more_robust():

@@ -8,7 +8,7 @@ from eigenfall import parts
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
 from eigenfall.commands.summary import command_line, summarised
-from eigenfall.commands.train import default_workers
+from eigenfall.commands.train import workers_for
 from eigenfall.papers.holzhausen2024 import answers, figures
 from eigenfall.papers.holzhausen2024.claims import judged
 from eigenfall.papers.holzhausen2024.found import Found
@@ -16,7 +16,7 @@ from eigenfall.papers.holzhausen2024.found import gathered as by_arm
 from eigenfall.papers.holzhausen2024.runs import Kind, arms, runs
 from eigenfall.papers.holzhausen2024.sizes import SIZES, Scale, Size
 from eigenfall.records import load
-from eigenfall.report import page, reproduction
+from eigenfall.report import page, reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
 from eigenfall.report.reproduction import Doubt, Shown
 from eigenfall.report.tables import Cell, Row, Table
@@ -69,12 +69,12 @@ def reproduce(
         screen.messages().print(
             "WARN: the paper's scale takes weeks without a GPU; --scale small takes an hour and a half.", markup=False
         )
-    finished, failed = screen.followed(execute_all(asked, output, workers or default_workers(device)), len(asked))
+    finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
     records = [load(folder) for folder in finished]
     if records:
         _told(records, scale, figure, output, json)
     if failed:
-        raise ValueError("\n".join(f"{event.name}: {event.error}" for event in failed))
+        raise ValueError("\n".join(screen.failures(failed, len(asked))))
 
 
 def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, json: str) -> None:
@@ -108,7 +108,7 @@ def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, js
     )
     console.print(answers.answer(found, claims), markup=False, soft_wrap=True)
     page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
-    path = reproduction.write(output / "report.html", _page(found, claims, drawn))
+    path = templates.write(output / "report.html", _page(found, claims, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*summarised(records), *rows(found, claims)], json)
 
@@ -168,7 +168,7 @@ def _table(caption: str, found: Sequence[answers.Line]) -> Table:
         lines.append(Row(line.name, tuple(cells), note=_note(line)))
     columns = (
         *HEADINGS.values(),
-        *((f"lead over the {each} sweep", "× at equal accuracy") for each in answers.FAMILIES),
+        *((f"lead over the {each} sweep", "× at its accuracy or above") for each in answers.FAMILIES),
     )
     return Table(caption, columns, tuple(lines))
 

@@ -1,5 +1,6 @@
 """What the paper leaves open, answered from records: who leads at equal accuracy, and whose spectra are straight."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -29,9 +30,9 @@ MEASURED: dict[str, Number] = {
     "random": own_distance("random"),
     "linf": own_distance("pgd"),
 }
-"""Numbers of every arm: test accuracy; exponent of the currents and R² of its line, exponent of what the
-activation makes of them; median distances over own right
-images: deviation of noise that flips half the draws, smallest L∞ perturbation, in the inputs' unit."""
+"""Numbers of every arm: test accuracy; exponent of the currents and R² of its line, exponent of what the activation
+makes of them; median distances over own right images, deviation of noise that flips half the draws and smallest L∞
+perturbation, in the inputs' unit."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Line:
         name: the arm's.
         numbers: as `MEASURED` names them, mean over seeds with interval; one without a number is left out.
         seeds: how many.
-        leads: its L∞ distance over the front of each sweep at its accuracy.
+        leads: its L∞ distance over the front of each sweep (`fronts`).
         unconverged: why its layer does not count; empty if it does.
         failed: which checks of its headline failed; empty if none did: its distances are no measure of robustness else.
     """
@@ -73,7 +74,7 @@ def _line(found: Found, name: str) -> Line:
     numbers = {}
     for what, number in MEASURED.items():
         values = found.values(name, number)
-        if values and not any(value != value for value in values):
+        if values and not any(math.isnan(value) for value in values):
             numbers[what] = verdicts.interval(values)
     leads = {family: _lead(found, name, family) for family in FAMILIES}
     return Line(name, numbers, len(found.seeds(name)), leads, found.unconverged(name), found.failed(name))
@@ -94,7 +95,7 @@ def answer(found: Found, judged: Sequence[Judged]) -> str:
         ]
         if words:
             whose = "of KH" if name == "KH" else "of training images as weights, which learn nothing,"
-            told.append(f"At equal accuracy the L∞ distance {whose} is {' and '.join(words)}.")
+            told.append(f"The L∞ distance {whose} is {' and '.join(words)}, at its accuracy or above.")
     others = [
         line for line in lines(found, ("Sanger", "similarity", "SoftHebb", "BCM", "Földiák")) if line.leads["L2"].number
     ]

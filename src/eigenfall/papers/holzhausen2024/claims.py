@@ -2,7 +2,7 @@
 
 A claim whose arms hold a layer that did not pass its gates is NOT TESTED. Bands are of 2 000 units at the full
 schedule, and tested at `paper` scale alone; the exponents of raw images and of untrained layers, which no schedule
-touches, at `small` too. Orders and ratios are tested at every scale that has five seeds.
+touches, at `small` too, as orders and ratios are.
 """
 
 from collections.abc import Iterator
@@ -49,7 +49,6 @@ HALVES = {
 }
 PENALISED = ("SpecReg", "SpecReg-KH")
 
-
 SECTIONS = {
     "Q": "What the paper concludes (§7.8)",
     "7.1": "Accuracy and weights (§7.1)",
@@ -77,9 +76,9 @@ def _section(key: str) -> str:
     return next(section for start, section in SECTIONS.items() if key.startswith(start))
 
 
-def _band(claim: Claim, found: Found, arm: str, number: Number) -> Judged:
+def _band(claim: Claim, found: Found, arm: str, number: Number, attacked: bool = True) -> Judged:
     """A number of one arm against its band under the published semantics; there is none for the corrected one."""
-    published = within(claim, found, arm, number)
+    published = within(claim, found, arm, number, attacked)
     return Judged(claim, published, verdicts.untested("the band is of the published semantics"))
 
 
@@ -88,12 +87,14 @@ def _accuracies(found: Found) -> Iterator[Judged]:
         claim = Claim(
             f"7.1 accuracy {arm}", "§7.1", f"{arm} classifies {low:g}–{high:g} of the test images", low, high, NUMBERS
         )
-        yield _band(claim, found, arm, accuracy)
+        yield _band(claim, found, arm, accuracy, attacked=False)
     for arm in PENALISED:
-        yield _band(Claim(f"7.1 accuracy {arm}", "§7.1", f"accuracy of {arm}", void=NO_TARGET), found, arm, accuracy)
+        claim = Claim(f"7.1 accuracy {arm}", "§7.1", f"accuracy of {arm}", void=NO_TARGET)
+        answer = within(claim, found, arm, accuracy)
+        yield Judged(claim, answer, answer)
     order = ("BP", "JReg", "L2", "KH")
     claim = Claim("7.1 order of accuracies", "§7.1", " > ".join(order), scales=ORDERS)
-    yield ordered(claim, found, order, accuracy, accuracy)
+    yield ordered(claim, found, order, accuracy, accuracy, attacked=False)
 
 
 def _weights(found: Found) -> Iterator[Judged]:
@@ -101,7 +102,7 @@ def _weights(found: Found) -> Iterator[Judged]:
     claim = Claim(
         "7.1 order of weights", "§7.1", "‖W‖²: BP (16 800) > JReg (447) > L2 (290) > KH (173, of W̃)", scales=ORDERS
     )
-    yield ordered(claim, found, order, squared_weights, squared_weights)
+    yield ordered(claim, found, order, squared_weights, squared_weights, attacked=False)
 
 
 def _exponents(found: Found) -> Iterator[Judged]:
@@ -120,7 +121,8 @@ def _exponents(found: Found) -> Iterator[Judged]:
             layer = "flatten" if arm == "raw" else "currents"
             released = "" if arm in ("raw", "Init") else ", pca"  # no schedule, no float32: the slips cancel there
             published, corrected = (
-                within(claim, found, name, alpha(f"{layer}{suffix}{estimator}", -1)) for estimator in (released, "")
+                within(claim, found, name, alpha(f"{layer}{suffix}{estimator}", -1), attacked=False)
+                for estimator in (released, "")
             )
             yield Judged(claim, published, corrected)
 
@@ -157,7 +159,7 @@ def _landscapes(found: Found) -> Iterator[Judged]:
         "‖J‖_F on a plane: BP (79–88) > KH (15–28.5) > JReg (13.8–16.1) > L2 (10.2–13.3)",
         scales=ORDERS,
     )
-    yield ordered(claim, found, order, STEEPNESS["published"], STEEPNESS["corrected"])
+    yield ordered(claim, found, order, STEEPNESS["published"], STEEPNESS["corrected"], attacked=False)
 
 
 def _ensemble(found: Found) -> Iterator[Judged]:

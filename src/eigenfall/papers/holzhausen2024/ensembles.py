@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
 from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers.holzhausen2024.drawn import within_bound
 from eigenfall.papers.holzhausen2024.found import Found
 from eigenfall.statistics import wilson
 from eigenfall.types import Answer, Claim, Estimate, Record
@@ -17,8 +17,7 @@ KEYS = {"images": "currents, pca", "white noise": "currents at white noise, pca"
 
 def below(eigenvalues: Float64[Tensor, " ranks"]) -> bool:
     """Whether λ_n ≤ λ_1/n at every rank."""
-    ranks = torch.arange(1, len(eigenvalues) + 1, dtype=torch.float64)
-    return bool((eigenvalues.double() <= eigenvalues[0].double() / ranks * (1 + 1e-12)).all())
+    return bool(within_bound(eigenvalues[None]))
 
 
 def layers(found: Found) -> list[Record]:

@@ -1,6 +1,6 @@
 """The paper's conclusions (spec `holzhausen2024` §7.8), each as a comparison that can fail."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from eigenfall.papers.holzhausen2024 import verdicts
@@ -83,19 +83,18 @@ def _q3(found: Found) -> Judged:
     arms = ("L2", "JReg", "KH", "BP")
 
     def answer(distance: Number, key: str) -> Answer:
-        words, seeds = [], 0
+        """HOLDS if one net will do, FAILS if all three are less robust than BP; levels shared by the three."""
+        words, less, seeds = [], 0, len(found.seeds(*arms))
         for arm in arms[:-1]:
-            more = verdicts.order(_values(found, [arm, "BP"], distance))
+            more = verdicts.order({each: found.values(each, distance) for each in (arm, "BP")}, among=len(arms) - 1)
             exponents = verdicts.interval(found.values(arm, alpha(key)))
-            apart = exponents.low > 1 or exponents.high < 1
-            seeds = more.seeds
-            if more.verdict in ("HOLDS", "NOT TESTED") and apart:
-                words.append(f"{arm}: {more.number.value:.3g} × BP at α = {verdicts.with_interval(exponents)}")  # pyright: ignore
+            less += more.verdict == "FAILS"
+            if more.verdict == "HOLDS" and more.number and (exponents.low > 1 or exponents.high < 1):
+                words.append(f"{arm}: {more.number.value:.3g} × BP at α = {verdicts.with_interval(exponents)}")
         if seeds < verdicts.FEWEST:
-            return Answer("NOT TESTED", told=f"{seeds} seeds of {verdicts.FEWEST}", seeds=seeds)
-        return Answer(
-            "HOLDS" if words else "OPEN", told="; ".join(words) or "none is more robust and apart from 1", seeds=seeds
-        )
+            return verdicts.untested(f"{seeds} {'seed' if seeds == 1 else 'seeds'} of {verdicts.FEWEST}")
+        verdict = "HOLDS" if words else "FAILS" if less == len(arms) - 1 else "OPEN"
+        return Answer(verdict, told="; ".join(words) or "none is more robust and apart from 1", seeds=seeds)
 
     published = told(claim, found, arms, lambda: answer(published_distance("pgd"), "currents, pca"))
     corrected = told(claim, found, arms, lambda: answer(corrected_distance(found, "pgd"), "currents"))
@@ -148,9 +147,5 @@ def _q6(found: Found) -> Judged:
         )
         return Answer("NOT TESTED", told=words)
 
-    answer = told(claim, found, COMPARED, straight)
+    answer = told(claim, found, COMPARED, straight, attacked=False)
     return Judged(claim, answer, answer)
-
-
-def _values(found: Found, names: Sequence[str], number: Number) -> Mapping[str, Sequence[float]]:
-    return {name: found.values(name, number) for name in names}

@@ -42,6 +42,7 @@ from eigenfall.papers.holzhausen2024.style import (
     PAPER_SPECTRAL,
     STUDY,
     Semantics,
+    failing,
     of_the_papers_images,
     stamp_of,
     there,
@@ -85,7 +86,9 @@ def attacked_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
             for kind in PERTURBATIONS
         ]
         unit = unit_of(_first(found, arms[0]))
-        return drawn.robustness(rows, unit, stamp=stamp_of(found, arms), study=STUDY, note=NOTES[semantics])
+        return drawn.robustness(
+            rows, unit, stamp=stamp_of(found, arms), study=STUDY, note=_note(NOTES[semantics], failing(found, arms))
+        )
 
     return draw
 
@@ -159,7 +162,7 @@ def points_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
             panels.append(_front(kind, semantics, {arm: (one,) for arm, one in models.items() if one},
                                  given if paper else {}))  # fmt: skip
         unit = unit_of(_first(found, arms[0]))
-        note = _note(NOTES[semantics], _lost(lost))
+        note = _note(NOTES[semantics], failing(found, arms), _lost(lost))
         return drawn.accuracy_against_distance(panels, unit, stamp=stamp_of(found, arms), study=STUDY, note=note)
 
     return draw
@@ -180,7 +183,13 @@ def swept_beside(beside: Sequence[str], families: Sequence[str]) -> Callable[[Fo
                 )
             panels.append(_front(kind, "corrected", {name: each for name, each in models.items() if each}, {}))
         sweeps = [f"{family} sweep" for family in families]
-        note = _note(OWN, "A sweep’s first point is BP, of strength 0.", without(found, beside), _lost(lost))
+        note = _note(
+            OWN,
+            "A sweep’s first point is BP, of strength 0.",
+            without(found, beside),
+            failing(found, beside),
+            _lost(lost),
+        )
         return drawn.accuracy_against_distance(
             panels,
             unit_of(_first(found, "BP")),
@@ -243,7 +252,7 @@ def spectral_of(arms: Sequence[str]) -> Callable[[Found, Semantics], Any]:
         record = _first(found, nets[0])
         paper = semantics == "published" and of_the_papers_images(record, "mnist")
         reading = NOTES["published"] if semantics == "published" else OWN
-        note = _note(reading, without(found, arms), _lost(lost))
+        note = _note(reading, without(found, arms), failing(found, arms), _lost(lost))
         return drawn.mnist_spectral(
             kept,
             unit_of(record),

@@ -58,6 +58,12 @@ def without(found: Found, arms: Sequence[str]) -> str:
     return f"No run of {'; '.join(missing)}." if missing else ""
 
 
+def failing(found: Found, arms: Sequence[str]) -> str:
+    """Which arms' checks FAIL, as a sentence; empty if none do."""
+    failed = found.failed(*arms)
+    return f"{failed}: what attacks find of it is no measure of robustness." if failed else ""
+
+
 def there(found: Found, arms: Sequence[str]) -> list[str]:
     """Those arms that have records."""
     return [arm for arm in arms if found.has(arm)]

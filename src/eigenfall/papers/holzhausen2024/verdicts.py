@@ -54,12 +54,13 @@ def band(claim: Claim, values: Sequence[float]) -> Answer:
     return Answer("HOLDS" if holds else "FAILS", estimate, told, len(values))
 
 
-def order(values: Mapping[str, Sequence[float]], unit: str = "") -> Answer:
+def order(values: Mapping[str, Sequence[float]], unit: str = "", among: int = 1) -> Answer:
     """Whether each arm lies above the next.
 
     Args:
         values: one per seed, positive, of each arm in the order that is claimed.
         unit: of the values, for the words.
+        among: how many such orders are looked at together, any of which would do.
 
     Returns:
         An answer whose number is the ratio of the pair that is closest to breaking the order.
@@ -67,7 +68,7 @@ def order(values: Mapping[str, Sequence[float]], unit: str = "") -> Answer:
     if lost := _lost(values):
         return untested(lost)
     pairs = list(pairwise(values))
-    ratios = {(one, other): _ratio(values[one], values[other], 1 - 0.05 / len(pairs)) for one, other in pairs}
+    ratios = {(one, other): _ratio(values[one], values[other], 1 - 0.05 / len(pairs) / among) for one, other in pairs}
     means = ", ".join(f"{name} {_mean(found):.3g}" for name, found in values.items())
     seeds = min(len(found) for found in values.values())
     (one, other), closest = min(ratios.items(), key=lambda entry: _lowest(entry[1]))

@@ -114,7 +114,7 @@ def finish(figure: Any, keys: Sequence[Any], caption: str, stamp: str, columns: 
     """
     from matplotlib.patheffects import withStroke
 
-    words = "\n".join(textwrap.wrap(plain(caption, 2000), 134))
+    words = "\n".join(textwrap.wrap(plain(caption, 2000), 124))
     longest = max((len(one.get_label()) for one in keys), default=1)
     beside = max(1, min(len(keys), columns, int(115 / (longest + 7))))
     drawn = figure.legend(handles=list(keys), title=words, loc="outside lower left", ncols=beside, frameon=False,

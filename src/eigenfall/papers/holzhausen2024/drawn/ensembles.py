@@ -20,9 +20,9 @@ from eigenfall.statistics import wilson
 
 
 def within_bound(eigenvalues: Float64[Tensor, "layers ranks"]) -> Bool[Tensor, " layers"]:
-    """Whether each layer has λₙ ≤ λ₁/n at every n; the eigenvalues are in order, largest first."""
+    """Whether each layer has λₙ ≤ λ₁/n at every n, to rounding; the eigenvalues are in order, largest first."""
     ranks = torch.arange(1, eigenvalues.shape[1] + 1, dtype=torch.float64)
-    return (eigenvalues * ranks <= eigenvalues[:, :1]).all(1)
+    return (eigenvalues * ranks <= eigenvalues[:, :1] * (1 + 1e-12)).all(1)
 
 
 def ensemble(
