@@ -151,7 +151,7 @@ def test_what_all_runs_lack_is_said_once(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("EIGENFALL_DATA", str(tmp_path / "empty"))
     asked = ("--scale", "quick", "--arm", "KH", "--arm", "BP", "--workers", "1", "--output", tmp_path / "runs")
     sentence = refused(capsys, "reproduce", "holzhausen2024", *asked).splitlines()[-1]
-    assert sentence.startswith("eigenfall: KH seed 0, BP seed 0 and 4 more: Expected ")
+    assert sentence.startswith("eigenfall: KH seed 0, BP seed 0 and 2 more: Expected ")
     assert "mnist/train-images-idx3-ubyte.gz" in sentence
 
 

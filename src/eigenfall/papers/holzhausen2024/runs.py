@@ -60,7 +60,7 @@ NOT_QUICK = {
     *("raw", "Init, 2 000 units"),
 }
 """Arms that `quick` leaves out."""
-QUICK_SEEDS = 3
+QUICK_SEEDS = 2
 
 
 @dataclass(frozen=True)
