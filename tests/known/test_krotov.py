@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from eigenfall.datasets.digits import Digits
 from eigenfall.learning import Learning, learn
 from eigenfall.parts import read
-from eigenfall.rules.krotov import PRESETS, Krotov, State, in_order
+from eigenfall.rules.krotov import PRESETS, Krotov, State, _narrowed, in_order
 from eigenfall.types import Progress, one_seed
 
 INPUTS, UNITS, BATCH = 5, 8, 8
@@ -121,6 +121,26 @@ def test_rows_that_learn_alone_equal_the_dense_step(rule):
             rule._move_few(few, piece, 0.02)
             rule._move_all(whole, piece, 0.02)
     assert_close(few.weights, whole.weights, rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_inputs_that_are_zero_throughout_are_spared_and_their_weights_decay_alike(seeds):
+    rule = Krotov(k=3)
+    batch = images(rows=200, inputs=30).expand(seeds, -1, -1).clone()
+    batch[..., 4:15] = 0
+    begin = begun(rule, seeds, inputs=30)
+    narrow, _ = _narrowed(batch, begin.effective)
+    assert narrow.shape == (seeds, 200, 19)
+    few, whole = copied(begin), copied(begin)
+    rule._move_few(few, batch, 0.02)
+    rule._move_all(whole, batch, 0.02)
+    assert_close(few.weights, whole.weights, rtol=1e-12, atol=1e-13)
+    assert (few.weights != begin.weights)[..., 4:15].any()
+
+
+def test_a_batch_that_uses_nearly_all_inputs_is_not_copied():
+    batch, weights = images(), begun(Krotov()).effective
+    assert all(one is other for one, other in zip(_narrowed(batch, weights), (batch, weights)))
 
 
 @pytest.mark.parametrize(
