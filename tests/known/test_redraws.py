@@ -31,11 +31,13 @@ def redraws():
     return found
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_planted_exponent_as_often_as_it_says(redraws):
     held = sum(interval.low <= 1.0 <= interval.high for _, interval in redraws)
     assert held >= 20  # of 25; fewer once in a thousand at 95 %
 
 
+@pytest.mark.slow
 def test_redraws_scatter_as_the_recordings_themselves(redraws):
     scatter = float(torch.tensor([interval.value for _, interval in redraws]).std())
     redrawn_scatter = sum(bias.spread for bias, _ in redraws) / SETS

@@ -68,6 +68,7 @@ def test_small_honest_models_fail_nothing(animal):
     assert "NOT RUN" not in found.values()
 
 
+@pytest.mark.slow
 def test_large_logits_leave_the_headline_where_it_was():
     _, evidence, _ = verdicts("digits", "logits × 1000", 0, SMALL, 200)
     _, plain, _ = verdicts("digits", "plain", 0, SMALL, 200)
