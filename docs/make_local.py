@@ -4,8 +4,8 @@ EIGENFALL_DATA=... .venv/bin/python docs/make_local.py             measures what
 EIGENFALL_DATA=... .venv/bin/python docs/make_local.py --only krotov@pnas_mnist:1000      of one rule and length
 
 2 000 units; images in [0, 1] or of L3 norm 1. Controls: images of the training set as weights, and Gaussian weights.
-Heads, all on ReLU(I)^4.5: ridge regression whose strength is chosen on 5 000 validation images; the RePU head and the
-tanh head, both trained by Adam for 40 epochs. A layer's weights and what was found are two files under runs/local; a
+Heads, all on ReLU(I)^4.5: ridge regression whose strength is chosen on 5 000 validation images; the RePU head and two
+tanh heads, m = 6, trained by Adam for 40 epochs. A layer's weights and what was found are two files under runs/local; a
 second call goes on where the first was stopped. About three hours of processor time, a third of it for 1 000 epochs.
 """
 
@@ -54,7 +54,12 @@ LAYERS = [
     ("pixel", KROTOV, 60, 1),
 ]
 """Scaling of the images, rule, epochs, seeds."""
-HEADS = {"ridge": None, "RePU, cross-entropy": RePUHead(power=4.5), "tanh, m = 6": TanhHead(beta=0.1)}
+HEADS = {
+    "ridge": None,
+    "RePU, cross-entropy": RePUHead(power=4.5),
+    "tanh, β = .1": TanhHead(beta=0.1),
+    "tanh, β = 1": TanhHead(beta=1.0),
+}
 TRAINING = Training(learning_rate=1e-3, schedule=((20, 3e-4), (30, 1e-4)), batch_size=100, epochs=40)
 
 
