@@ -43,7 +43,7 @@ UNITS = 2000
 KROTOV = "krotov@pnas_mnist"
 LAYERS = [
     ("l3", "images", 1, 3),
-    ("l3", "random", 1, 3),
+    ("l3", "random", 1, 1),
     ("l3", KROTOV, 20, 1),
     ("l3", KROTOV, 60, 3),
     ("l3", KROTOV, 200, 1),

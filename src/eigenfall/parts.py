@@ -18,6 +18,7 @@ from functools import partial
 from typing import Any
 
 from eigenfall.check import need, one_of
+from eigenfall.defaults import is_left_out
 from eigenfall.grammar import split, text_of, value_of
 
 KINDS = (
@@ -234,6 +235,8 @@ def read(kind: str, text: str) -> Any:
 def spell(part: Any) -> str:
     """A part in the grammar with every field explicit; `read` gives an equal part back.
 
+    Only settings that came later (`eigenfall.defaults.later`) are left out at their defaults.
+
     Numbers are written as their field's type: `strength=5` and `strength=5.0` are one part.
 
     Raises:
@@ -243,6 +246,6 @@ def spell(part: Any) -> str:
     settings = [
         f"{field.name}={text_of(getattr(part, field.name), hints[field.name], spell)}"
         for field in dataclasses.fields(part)
-        if field.init
+        if field.init and not is_left_out(field, part)
     ]
     return f"{name_of(part)}:{','.join(settings)}" if settings else name_of(part)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from eigenfall import parts
+from eigenfall.defaults import later
 
 MODULE = '''
 """Somebody else's parts."""
@@ -326,3 +327,15 @@ def test_a_part_without_settings_is_its_name():
             return None
 
     assert parts.spell(Bare()).endswith(":test_a_part_without_settings_is_its_name.<locals>.Bare")
+
+
+def test_a_setting_that_came_later_is_written_only_where_it_says_something():
+    @dataclass(frozen=True)
+    class Grown:
+        strength: float = 1.0
+        subset: int = later(0)
+
+        def __call__(self) -> None: ...
+
+    assert parts.spell(Grown()).endswith("Grown:strength=1.0")
+    assert parts.spell(Grown(subset=3)).endswith("Grown:strength=1.0,subset=3")
