@@ -3,6 +3,7 @@
 import os
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 from exact import seeded
@@ -42,7 +43,7 @@ def photographs():
     if held.path is None:
         pytest.skip("no CIFAR-10")
     images, targets = _batch(unpickled(datafiles._checked("cifar10", held), "test_batch"), "test_batch")
-    return image_split(images[:2500], torch.tensor(targets[:2500]).numpy())
+    return image_split(images[:2500], np.array(targets[:2500]))
 
 
 def of(split):
