@@ -28,7 +28,7 @@ from eigenfall.types import LipschitzBound
 
 ONE = (
     nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.ReLU6, nn.Tanh, nn.Hardtanh, nn.Softplus,
-    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d,
+    nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.ConstantPad3d,
 )  # fmt: skip
 """Modules that lengthen no difference, in eval mode."""
 
