@@ -555,7 +555,7 @@ REFUSALS = [
     (
         lambda: started(Spectral(max_units=20), code()),
         "Expected at most 20 units in layer 'hidden1', got 30. "
-        "Use view=channels or view=pool for a convolutional map, or raise max_units.",
+        "Use view=channels, pool or project for a convolutional map, or raise max_units.",
     ),
     (
         lambda: started(Spectral(layers=("hiden1",)), code()),
