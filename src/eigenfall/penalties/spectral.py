@@ -93,9 +93,9 @@ class Spectral:
         zeros: whether ranks with e ≤ 0 are "kept" in the sum or "skipped".
         view: how convolutional maps become samples × units: "channels", "pool", "flatten", or "project": flattened,
         then
-            projected on fixed random orthonormal directions. The law is then asked of the projected map: its first
-            eigenvalues are the map's, scaled by projected/units, its last are lifted by what they share directions
-            with.
+            projected on fixed random orthonormal directions. The law is then asked of the projected map, which is not
+            as steep where alpha is about 1: what lies beyond its ranks lifts its last ones. 1200 units that fall as 1/n
+            fall with 0.83 in 170 directions, beyond rank 10; with n^−2 they stay at 2.
         projected: how many directions "project" has; a map with no more units is taken whole.
         max_units: wider layers are refused.
     """
