@@ -100,23 +100,24 @@ def test_every_subset_is_as_likely():
 # ------------------------------------------------------------------------------------- the twin
 
 
-def looped(batches, basis, anchor, drawn_for, tau, memory, units):
-    """R of batch after batch, one sample, one rank at a time; the anchor is carried along."""
-    found = []
-    for batch, ranks in zip(batches, drawn_for):
-        mean = [sum(column) / len(batch) for column in zip(*batch.tolist())]
+def variance_along(rows, direction):
+    """Sample variance of the rows along a direction, one sample and one unit at a time."""
+    mean = [sum(column) / len(rows) for column in zip(*rows)]
+    along = [sum((h - m) * v for h, m, v in zip(row, mean, direction)) for row in rows]
+    return sum(a * a for a in along) / (len(rows) - 1)
 
-        def variance(n, rows=batch.tolist(), mean=mean):
-            direction = basis[:, n - 1].tolist()
-            along = [sum((h - m) * v for h, m, v in zip(row, mean, direction)) for row in rows]
-            return sum(a * a for a in along) / (len(rows) - 1)
 
-        anchor = memory * anchor + (1 - memory) * variance(tau + 1)
+def looped(batches, basis, anchor, drawn, tau, memory):
+    """R of batch after batch from the ranks drawn for each, divided by the number of terms; and the last anchor."""
+    found, columns = [], basis.T.tolist()
+    for batch, ranks in zip(batches, drawn):
+        anchor = memory * anchor + (1 - memory) * variance_along(batch.tolist(), columns[tau])
         total = 0.0
         for n in ranks:
-            r = variance(n) / (anchor * (tau + 1) / n) - 1
+            r = variance_along(batch.tolist(), columns[n - 1]) / (anchor * (tau + 1) / n) - 1
             total += r**2 + max(0.0, r)
-        found.append(total * (units - tau - 1) / len(ranks) / (units - tau - 1))
+        tail = len(columns) - tau - 1
+        found.append(tail / len(ranks) * total / tail)
     return found, anchor
 
 
@@ -132,7 +133,7 @@ def test_the_part_is_the_loop_over_several_steps():
         value = part(passed(batch), state, generator)
         found.append(float(value.total))
         state = value.state
-    expected, last = looped(batches, basis, anchor, ranks, 5, 0.8, 30)
+    expected, last = looped(batches, basis, anchor, ranks, 5, 0.8)
     assert found == pytest.approx(expected, rel=1e-12)
     assert float(state.anchor["hidden1"]) == pytest.approx(last, rel=1e-12)
 
@@ -254,7 +255,7 @@ def exponents(part, seed, steps):
     """True exponents of the three layers of a digits net after training, over ranks 11 … 63."""
     examples = DIGITS["nassar2020"]()
     model = NETWORKS["nassar2020_deep_quick"](examples, seeded(seed))
-    settings = Training(amsgrad=True, learning_rate=1e-3, epochs=None, steps=steps, last_batch="drop")
+    settings = Training(learning_rate=3e-3, epochs=None, steps=steps, last_batch="drop")
     for _ in train(model, examples.train, examples.validation, {"spectral": part}, settings, seed=seed):
         pass
     with torch.no_grad():
@@ -269,12 +270,12 @@ def exponents(part, seed, steps):
 def test_training_reaches_one_over_n_as_with_all_ranks():
     full = Spectral(strength=5.0, order="identity", refresh="every_k_steps", k_steps=5)
     found = {
-        subset: torch.tensor([exponents(replace(full, subset=subset), seed, 1000) for seed in range(3)])
-        for subset in (0, 13)
+        subset: torch.tensor([exponents(replace(full, subset=subset), seed, 2000) for seed in range(3)])
+        for subset in (0, 26)
     }
-    assert float((found[0] - 1).abs().max()) < 0.15, found
-    assert float((found[13] - 1).abs().max()) < 0.15, found
-    assert float((found[13].mean(0) - found[0].mean(0)).abs().max()) < 0.05, found
+    assert float((found[0] - 1).abs().max()) < 0.2, found
+    assert float((found[26] - found[0]).abs().max()) < 0.1, found
+    assert float((found[26] - found[0]).mean(0).abs().max()) < 0.05, found
 
 
 # ----------------------------------------------------------------------------- a map, projected
