@@ -78,6 +78,16 @@ def test_the_variance_over_every_subset_is_the_one_documented():
     assert_close(values.var(correction=0), (1 - 3 / 8) * terms.var() / 3, rtol=1e-12, atol=0)
 
 
+def test_the_mean_square_of_the_gradient_is_as_many_times_larger_as_ranks_are_fewer():
+    """Columns of V are orthonormal, so what the ranks add to the gradient is too: E‖ĝ‖² = (T/k) ‖g‖²."""
+    rows = code(60, 12, 1.6)
+    state = started(SMALL, rows)
+    _, gradient = value_and_gradient(SMALL, rows[:20], state)
+    found = every_subset(replace(SMALL, subset=3), rows[:20], state, 3, range(5, 13))
+    squares = torch.stack([drawn.square().sum() for _, drawn in found.values()])
+    assert_close(squares.mean(), 8 / 3 * gradient.square().sum(), rtol=1e-12, atol=0)
+
+
 def test_of_a_larger_layer_value_and_gradient_are_the_full_ones_in_the_mean():
     rows, full = code(700, 60, 1.5), FULL
     state = started(full, rows)

@@ -78,9 +78,10 @@ class Spectral:
         ranks: how many columns "low_rank" has.
         memory: weight of the past in what is averaged over batches: the anchor "ema", the covariance of "exact".
         order: held against the target by "rank" (sorted), or by "identity" (as the basis is ordered).
-        subset: how many of the ranks beyond tau + 1 each batch is projected on, drawn anew without replacement; the sum
-            over them is scaled up, so that value and gradient have the full ones' mean given the batch. 0, or no fewer
-            than there are: all. Only with order "identity" and anchor "ema" or "absolute".
+        subset: how many of the T ranks beyond tau + 1 each batch is projected on, drawn anew without replacement; the
+            sum over them is scaled up, so that value and gradient have the full ones' mean given the batch. The mean
+            square of the gradient at the layer is T/subset times the full one's: training takes more updates. 0, or
+            no fewer than T: all. Only with order "identity" and anchor "ema" or "absolute".
         side: "paper" r² + max(0, r); "two_sided" r²; "above" max(0, r)²; "below" max(0, −r)²; "log" (ln e − ln γ)².
         anchor: what κ is read off: "ema", average of e at rank tau + 1; "window", log-space intercept of `window` ranks
             from there; "trace", equal sums; "tau", this batch's e at tau + 1; "absolute", κ = `scale`, which is not
@@ -91,11 +92,10 @@ class Spectral:
             have more rows than units, or "units".
         divisor: of the sum: number of its "terms", or of the layer's "units".
         zeros: whether ranks with e ≤ 0 are "kept" in the sum or "skipped".
-        view: how convolutional maps become samples × units: "channels", "pool", "flatten", or "project": flattened,
-        then
-            projected on fixed random orthonormal directions. The law is then asked of the projected map, which is not
-            as steep where alpha is about 1: what lies beyond its ranks lifts its last ones. 1200 units that fall as 1/n
-            fall with 0.83 in 170 directions, beyond rank 10; with n^−2 they stay at 2.
+        view: how convolutional maps become samples × units: "channels", "pool", "flatten", or "project", flattened and
+            then taken along fixed random orthonormal directions. The law is asked of the projected map. Where alpha is
+            about 1 that falls more slowly than the map, as all its variance beyond those ranks is spread over them:
+            1200 units that fall as 1/n fall as n^−0.83 in 170 directions, those that fall as n^−2 nearly as before.
         projected: how many directions "project" has; a map with no more units is taken whole.
         max_units: wider layers are refused.
     """
