@@ -122,7 +122,7 @@ def training_steps() -> dict[str, float]:
     )
 
 
-SUBSET, PERIOD, MOST = 100, 100, 1.25
+SUBSET, PERIOD, MOST = 100, 200, 1.25
 """Ranks drawn in each layer, updates between two refreshes, and how many plain updates one with the subset may cost."""
 VIEWED = {
     "shallow": {"channels": {}},
@@ -153,8 +153,9 @@ def paper_updates(which: str, repeats: int) -> bool:
     states: dict[str, SpectralState] = {}
     refresh: dict[str, float] = {}
     for how, settings in VIEWED[which].items():
-        full = Spectral(refresh="every_k_steps", k_steps=PERIOD, order="identity", **settings)
-        first = full.start(reference, generator)
+        full = Spectral(refresh="every_k_steps", k_steps=PERIOD, fixed=False, order="identity", **settings)
+        # a first basis from few rows, to have one that the refresh measures and replaces
+        first = replace(full, rows=100, last_rank="units").start(reference, generator)
         start = time.process_time()
         state = full.refreshed(first, reference, generator)
         refresh[how] = time.process_time() - start
@@ -183,10 +184,8 @@ def paper_updates(which: str, repeats: int) -> bool:
         for name in ("all ranks", f"subset of {SUBSET}"):
             bare = times[f"{how}, {name}"] / plain
             ratio = bare + renewing / PERIOD
-            least = f"{math.ceil(renewing / (MOST - bare))}" if bare < MOST else "no period"
-            print(
-                f"    {name}, renewed every {PERIOD}: {ratio:.2f} plain updates; at most {MOST} from every {least} on"
-            )
+            allowed = f"if every {math.ceil(renewing / (MOST - bare))} or more" if bare < MOST else "never"
+            print(f"    {name}, renewed every {PERIOD}: {ratio:.2f} plain updates; at most {MOST} {allowed}")
         held &= ratio <= MOST  # the subset's, which is last
         print(f"{which} {how} subset={SUBSET} ratio {ratio:.2f} <= {MOST} {'PASS' if ratio <= MOST else 'FAIL'}")
     return held

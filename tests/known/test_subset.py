@@ -278,14 +278,15 @@ def exponents(part, seed, steps):
 
 @pytest.mark.slow
 def test_training_reaches_one_over_n_as_with_all_ranks():
+    """Half of the 53 ranks, and so twice as many updates."""
     full = Spectral(strength=5.0, order="identity", refresh="every_k_steps", k_steps=5)
-    found = {
-        subset: torch.tensor([exponents(replace(full, subset=subset), seed, 2000) for seed in range(3)])
-        for subset in (0, 26)
-    }
-    assert float((found[0] - 1).abs().max()) < 0.2, found
-    assert float((found[26] - found[0]).abs().max()) < 0.1, found
-    assert float((found[26] - found[0]).mean(0).abs().max()) < 0.05, found
+    all_ranks, half = (
+        torch.tensor([exponents(replace(full, subset=subset), seed, steps) for seed in range(3)])
+        for subset, steps in ((0, 2000), (26, 4000))
+    )
+    assert float((all_ranks - 1).abs().max()) < 0.2, all_ranks
+    assert float((half - all_ranks).abs().max()) < 0.1, (all_ranks, half)
+    assert float((half - all_ranks).mean(0).abs().max()) < 0.05, (all_ranks, half)
 
 
 # ----------------------------------------------------------------------------- a map, projected
