@@ -87,6 +87,12 @@ def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["floa
     return {name: (covariance + covariance.T) / 2 for name, covariance in found.items()}
 
 
+def random_projection(units: int, onto: int, generator: torch.Generator) -> Float64[Tensor, "units onto"]:
+    """Orthonormal directions whose span is uniformly distributed; where the generator lies."""
+    drawn = torch.randn(units, onto, generator=generator, device=generator.device, dtype=torch.float64)
+    return torch.linalg.qr(drawn).Q
+
+
 def numerical_rank(eigenvalues: Float64[Tensor, " ranks"], rows: int, coarse: bool) -> int:
     """Ranks above rounding: max(rows, units) · 2⁻⁵² λ₁, or 2⁻²³ λ₁ for a coarse, float32 covariance; below `rows`."""
     resolution = 2.0**-23 if coarse else max(rows, len(eigenvalues)) * 2.0**-52

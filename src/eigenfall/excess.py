@@ -3,17 +3,18 @@
     γₙ = κ n^−α,  rₙ = λₙ/γₙ − 1,   R = (1/divisor) Σₙ>τ₊₁ rₙ² + max(0, rₙ),   κ detached
 
     eigenvalue of a batch along vₙ:   eₙ = Σ_b ((h_b − h̄)·vₙ)² / (B − 1),   unbiased given V
+    R from k of the T ranks beyond τ + 1:   (T/k) Σ over the k / divisor,   unbiased given eₙ and κ
 
 Source: Nassar et al. 2020, arXiv:2012.04729.
 Differs from the source: V is projected on, so that no product of two D × D matrices is formed; the anchor, the sides,
-the divisor and the treatment of zeros are settings.
+the divisor and the treatment of zeros are settings; the sum can be estimated from some of its terms.
 """
 
 import math
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -136,12 +137,61 @@ def excess(
         zeros: whether ranks with λ ≤ 0 are terms of the sum. With "log" they never are.
     """
     ranks = torch.arange(1, len(eigenvalues) + 1, device=eigenvalues.device, dtype=eigenvalues.dtype)
-    tail, target = eigenvalues[tau + 1 :], (kappa.detach() * ranks**-alpha)[tau + 1 :]
+    target = kappa.detach() * ranks**-alpha
+    terms, counted = _terms(eigenvalues[tau + 1 :], target[tau + 1 :], side, zeros)
+    return terms.sum() / (counted.sum().clamp_min(1) if units is None else units)
+
+
+def drawn_ranks(count: int, tau: int, last_rank: int, generator: torch.Generator) -> Int64[Tensor, " drawn"]:
+    """So many of the ranks τ + 2 … last_rank, without replacement, in ascending order; where the generator lies."""
+    drawn = torch.randperm(last_rank - tau - 1, generator=generator, device=generator.device)[:count]
+    return drawn.sort().values + tau + 2
+
+
+def drawn_excess(
+    eigenvalues: Float[Tensor, " drawn"],
+    ranks: Int64[Tensor, " drawn"],
+    tail: int,
+    kappa: Float[Tensor, ""],
+    alpha: float,
+    side: Side = "paper",
+    units: int | None = None,
+    zeros: Literal["kept", "skipped"] = "kept",
+) -> Float[Tensor, ""]:
+    """R estimated from k ranks that were drawn without replacement out of the `tail` ranks beyond τ + 1.
+
+    Over the draws its mean is R, and the mean of its gradient is R's. Its variance is that of a mean of k terms drawn
+    without replacement: (tail/divisor)² (1 − k/tail) s²/k, with s² the variance of the terms over the tail, divisor
+    tail − 1.
+
+    Args:
+        eigenvalues: those of the ranks drawn.
+        ranks: counted from 1, each once.
+        tail: how many ranks they were drawn from.
+        kappa: as in `excess`.
+        alpha: exponent of the target.
+        side: as in `excess`.
+        units: what the sum is divided by; `None`: `tail`, which is the number of terms if every rank is one.
+        zeros: whether ranks with λ ≤ 0 are terms of the sum. With "log" they never are.
+    """
+    target = kappa.detach() * ranks.to(eigenvalues) ** -alpha
+    terms, _ = _terms(eigenvalues, target, side, zeros)
+    return terms.sum() * (tail / len(ranks)) / (tail if units is None else units)
+
+
+def _terms(
+    eigenvalues: Float[Tensor, " some"],
+    target: Float[Tensor, " some"],
+    side: Side,
+    zeros: Literal["kept", "skipped"],
+) -> tuple[Float[Tensor, " some"], Bool[Tensor, " some"]]:
+    """What each eigenvalue adds to the sum, 0 where it does not count, and whether it counts."""
     counted = target > 0
     if zeros == "skipped" or side == "log":
-        counted = counted & (tail > 0)
+        counted = counted & (eigenvalues > 0)
     # ranks that do not count are put on the target, where value and gradient are harmless, before any division
-    ratio = torch.where(counted, tail, torch.ones_like(tail)) / torch.where(counted, target, torch.ones_like(tail))
+    ratio = torch.where(counted, eigenvalues, torch.ones_like(target))
+    ratio = ratio / torch.where(counted, target, torch.ones_like(target))
     if side == "log":
         terms = ratio.log().square()
     else:
@@ -152,8 +202,7 @@ def excess(
             "above": lambda: above.relu().square(),
             "below": lambda: (-above).relu().square(),
         }[side]()
-    total = (terms * counted).sum()
-    return total / (counted.sum().clamp_min(1) if units is None else units)
+    return terms * counted, counted
 
 
 def exponent(eigenvalues: Float[Tensor, " ranks"], tau: int) -> Float[Tensor, ""]:

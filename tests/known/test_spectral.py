@@ -7,45 +7,14 @@ from dataclasses import replace
 import naive
 import pytest
 import torch
+from codes import code, passed, reference, rotation, started, total
 from exact import power_law, seeded
 from torch.testing import assert_close
 
 from eigenfall.parts import read
 from eigenfall.penalties.spectral import CHECK_EVERY, EXCESS, LEVEL, PRESETS, Spectral
-from eigenfall.types import ForwardPass, Reference
 
 PUBLISHED = PRESETS["nassar2020"]
-
-
-def passed(hidden):
-    """A forward pass in which only the hidden values matter."""
-    hidden = hidden if isinstance(hidden, dict) else {"hidden1": hidden}
-    rows = len(next(iter(hidden.values())))
-    inputs = torch.zeros(rows, 1)
-    return ForwardPass(inputs, torch.zeros(rows, dtype=torch.int64), torch.zeros(rows, 2), hidden, {})
-
-
-def reference(hidden, seen=None):
-    """Training rows whose hidden values are these, in chunks of 64; the indices asked for go to `seen`."""
-    hidden = hidden if isinstance(hidden, dict) else {"hidden1": hidden}
-
-    def passes(indices, mode):
-        if seen is not None and len(indices) > 1:
-            seen.append((indices, mode))
-        for some in indices.split(64):
-            yield passed({name: values[some] for name, values in hidden.items()})
-
-    return Reference(len(next(iter(hidden.values()))), passes)
-
-
-def rotation(units, seed=0):
-    return torch.linalg.qr(torch.randn(units, units, generator=seeded(seed), dtype=torch.float64)).Q
-
-
-def code(samples=200, units=30, alpha=1.0, seed=0, turn=0, dtype=torch.float64):
-    values = power_law(alpha, units).eigenvalues.sqrt()
-    rows = torch.randn(samples, units, generator=seeded(seed), dtype=torch.float64) * values
-    return (rows @ rotation(units, turn).T).to(dtype)
 
 
 def exact_code(values, seed=0, turn=0):
@@ -53,14 +22,6 @@ def exact_code(values, seed=0, turn=0):
     rows = torch.randn(200, len(values), generator=seeded(seed), dtype=torch.float64)
     white = torch.linalg.svd(rows - rows.mean(0), full_matrices=False)[0] * math.sqrt(199)
     return white * values.sqrt() @ rotation(len(values), turn).T
-
-
-def started(part, hidden, **other):
-    return part.start(reference(hidden, **other), seeded(0))
-
-
-def total(part, hidden, state):
-    return part(passed(hidden), state, seeded(0)).total
 
 
 # ------------------------------------------------------------------ the released algorithm
@@ -502,7 +463,7 @@ def test_a_solver_that_fails_once(monkeypatch):
 def test_nothing_waits_for_the_device(monkeypatch):
     # tensors without values refuse to be looked at; autocast knows no such device
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
-    for part in (PUBLISHED, Spectral()):
+    for part in (PUBLISHED, Spectral(), Spectral(order="identity", subset=5)):
         state = started(part, code(300, dtype=torch.float32))
         moved = {name: getattr(state, name) for name in ("basis", "anchor", "alpha")}
         moved = {name: {layer: v.to("meta") for layer, v in values.items()} for name, values in moved.items()}
@@ -555,7 +516,7 @@ REFUSALS = [
     (
         lambda: started(Spectral(max_units=20), code()),
         "Expected at most 20 units in layer 'hidden1', got 30. "
-        "Use view=channels or view=pool for a convolutional map, or raise max_units.",
+        "Use view=channels, pool or project for a convolutional map, or raise max_units.",
     ),
     (
         lambda: started(Spectral(layers=("hiden1",)), code()),

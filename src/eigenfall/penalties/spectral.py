@@ -6,10 +6,13 @@
     V    eigenvectors of the covariance of reference rows, renewed as `refresh` says
     κ    detached, so that the target's scale floats
 
+    subset:  Σₙ ≈ (T/k) Σ over k of the T ranks beyond τ + 1, drawn without replacement at each step
+
 Source: Nassar, Sokol, Chung, Harris & Park 2020, arXiv:2012.04729.
 Differs from the source: the basis is renewed when it goes stale instead of every epoch, from a fixed random subset in
 float64, in the mode of batch-norm in which the batch is seen; the anchor is an average over batches; ranks that cannot
-rise are left out; the sum is divided by the number of its terms; convolutional maps are read channel by channel. The
+rise are left out; the sum is divided by the number of its terms; convolutional maps are read channel by channel, or
+through a random projection; the sum can be estimated from some of its terms. The
 preset `nassar2020` does as the released code does: anchor at τ + 1 and sum from τ + 2 (the text says τ), divisor N for
 V and B − 1 for e, covariance for V in the model's own precision and in eval mode, e ≤ 0 skipped, division by D. The
 mathematics is in `eigenfall.excess` and `eigenfall.bases`.
@@ -23,11 +26,10 @@ constants; rank 1 is free, while the code may hold it to 1.
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, field, fields, replace
+from dataclasses import astuple, dataclass, fields, replace
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Int64
 from torch import Tensor
 
 from eigenfall import excess as law
@@ -36,49 +38,18 @@ from eigenfall.bases import (
     covariances,
     leading_eigenvectors,
     numerical_rank,
+    random_projection,
     reference_rows,
     staleness,
     tail_correlation,
 )
 from eigenfall.check import need, one_of
-from eigenfall.layers import View, view
+from eigenfall.layers import view
 from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
+from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_subset
 from eigenfall.types import ForwardPass, Penalty, Reference
 
-LEVEL, CHECK_EVERY = 0.05, 10
-"""Where `auto` begins: s_tail above its sampling level that calls for a refresh, and batches between two looks."""
 EXCESS = [setting.name for setting in fields(Staleness)].index("excess")
-
-
-@dataclass(frozen=True, eq=False)
-class SpectralState:
-    """What the penalty remembers, by layer unless it says otherwise.
-
-    Attributes:
-        basis: V, `(units, ranks)`, in falling order of the reference's eigenvalues.
-        anchor: eigenvalue of rank τ + 1, averaged over batches.
-        covariance: averaged over batches, for the estimator `exact` only.
-        alpha: exponent of the reference's eigenvalues at the last refresh.
-        measured: `Staleness` of the basis that the last refresh replaced, as numbers; empty before the first.
-        indices: the reference rows, all layers; `None` if they are drawn anew.
-        age: batches since the last refresh.
-        refreshes: how many there were.
-        level: s_tail above its sampling level that calls for a refresh.
-        check_every: how many batches lie between two looks at s_tail.
-        due: when a refresh is due.
-    """
-
-    basis: Mapping[str, Tensor]
-    anchor: Mapping[str, Tensor]
-    covariance: Mapping[str, Tensor] = field(default_factory=dict)
-    alpha: Mapping[str, Tensor] = field(default_factory=dict)
-    measured: Mapping[str, Tensor] = field(default_factory=dict)
-    indices: Int64[Tensor, " rows"] | None = None
-    age: int = 0
-    refreshes: int = 0
-    level: float = LEVEL
-    check_every: int = CHECK_EVERY
-    due: Literal["no", "now", "epoch"] = "no"
 
 
 @dataclass(frozen=True)
@@ -107,6 +78,10 @@ class Spectral:
         ranks: how many columns "low_rank" has.
         memory: weight of the past in what is averaged over batches: the anchor "ema", the covariance of "exact".
         order: held against the target by "rank" (sorted), or by "identity" (as the basis is ordered).
+        subset: how many of the T ranks beyond tau + 1 each batch is projected on, drawn anew without replacement; the
+            sum over them is scaled up, so that value and gradient have the full ones' mean given the batch. The mean
+            square of the gradient at the layer is T/subset times the full one's: training takes more updates. 0, or
+            no fewer than T: all. Only with order "identity" and anchor "ema" or "absolute".
         side: "paper" r² + max(0, r); "two_sided" r²; "above" max(0, r)²; "below" max(0, −r)²; "log" (ln e − ln γ)².
         anchor: what κ is read off: "ema", average of e at rank tau + 1; "window", log-space intercept of `window` ranks
             from there; "trace", equal sums; "tau", this batch's e at tau + 1; "absolute", κ = `scale`, which is not
@@ -117,7 +92,11 @@ class Spectral:
             have more rows than units, or "units".
         divisor: of the sum: number of its "terms", or of the layer's "units".
         zeros: whether ranks with e ≤ 0 are "kept" in the sum or "skipped".
-        view: how convolutional maps become samples × units: "channels", "pool" or "flatten".
+        view: how convolutional maps become samples × units: "channels", "pool", "flatten", or "project", flattened and
+            then taken along fixed random orthonormal directions. The law is asked of the projected map. Where alpha is
+            about 1 that falls more slowly than the map, as all its variance beyond those ranks is spread over them:
+            1200 units that fall as 1/n fall as n^−0.83 in 170 directions, those that fall as n^−2 nearly as before.
+        projected: how many directions "project" has; a map with no more units is taken whole.
         max_units: wider layers are refused.
     """
 
@@ -139,6 +118,7 @@ class Spectral:
     ranks: int = 100
     memory: float = 0.9
     order: Literal["rank", "identity"] = "rank"
+    subset: int = 0
     side: law.Side = "paper"
     anchor: law.Anchor = "ema"
     window: int = 10
@@ -146,7 +126,8 @@ class Spectral:
     last_rank: int | Literal["rank", "units"] = "rank"
     divisor: Literal["terms", "units"] = "terms"
     zeros: Literal["kept", "skipped"] = "kept"
-    view: View = "channels"
+    view: Literal["channels", "pool", "flatten", "project"] = "channels"
+    projected: int = 512
     max_units: int = 8192
 
     def __post_init__(self) -> None:
@@ -162,7 +143,8 @@ class Spectral:
             got=f"{self.memory}",
             remedy="0.9 averages over about ten batches.",
         )
-        for name, value in (("k_steps", self.k_steps), ("max_age", self.max_age), ("window", self.window)):
+        counts = ("k_steps", "max_age", "window", "projected")
+        for name, value in ((name, getattr(self, name)) for name in counts):
             need(value >= 1, expected=f"{name} of 1 or more", got=f"{value}", remedy="Count in whole steps or ranks.")
         lowest = min(self.tau) if isinstance(self.tau, tuple) else self.tau
         need(lowest >= 0, expected="tau of 0 or more", got=f"{lowest}", remedy="10 is the paper's.")
@@ -174,6 +156,7 @@ class Spectral:
                 got=f"{len(value) if isinstance(value, tuple) else 1}",
                 remedy="Name the layers in the order of the values.",
             )
+        need_subset(self)
 
     def start(self, reference: Reference, generator: torch.Generator) -> SpectralState:
         """First basis and anchor, from the initial weights.
@@ -184,8 +167,13 @@ class Spectral:
         """
         (probe,) = reference(torch.zeros(1, dtype=torch.int64), "eval")
         blank: dict[str, Tensor] = {}
+        projection: dict[str, Tensor] = {}
         for place, (name, values) in enumerate(self._views(probe)):
             units, tau = values.shape[1], _of(self.tau, place)
+            dtype = torch.promote_types(values.dtype, torch.float32)
+            if self.view == "project" and probe.hidden[name].ndim > 2 and units > self.projected:
+                directions = random_projection(units, self.projected, generator)
+                projection[name], units = directions.to(values.device, dtype), self.projected
             need(
                 units > tau + 1,
                 expected=f"more than tau + 1 = {tau + 1} units in layer {name!r}",
@@ -196,20 +184,23 @@ class Spectral:
                 units <= self.max_units,
                 expected=f"at most {self.max_units} units in layer {name!r}",
                 got=f"{units}",
-                remedy="Use view=channels or view=pool for a convolutional map, or raise max_units.",
+                remedy="Use view=channels, pool or project for a convolutional map, or raise max_units.",
             )
-            blank[name] = values.new_zeros(units, 0, dtype=torch.promote_types(values.dtype, torch.float32))
+            blank[name] = values.new_zeros(units, 0, dtype=dtype)
         need(len(blank) > 0, expected="a layer to hold to the target", got="none", remedy="Set layers=….")
         indices = self._draw(reference, blank, generator) if self.fixed else None
-        return self._renewed(SpectralState(blank, {}, indices=indices), reference, generator)
+        state = SpectralState(blank, {}, projection=projection, indices=indices)
+        return self._renewed(state, reference, generator)
 
     def __call__(self, forward_pass: ForwardPass, state: SpectralState, generator: torch.Generator) -> Penalty:
         """Penalty of a batch, from its hidden values and the state's basis.
 
         Returns:
-            `per_layer` is R. Logged are the basis' age in batches, each layer's exponent along the basis and, on the
-            first batch after a refresh, its true exponent and the s_R of the basis that was replaced. The device is
-            waited for only when s_tail is looked at.
+            `per_layer` is R, with a subset its estimate. Logged are the basis' age in batches, each layer's exponent
+            along the basis, unless it is read along a subset of it, and, on the first batch after a refresh, its true
+            exponent and the s_R of the basis that was replaced. The device is waited for only when s_tail is looked at.
+            With a subset s_tail is that of the columns drawn: over the draws the mean of its square is the square of
+            s_tail beyond rank tau + 1.
 
         Raises:
             ValueError: for a layer that is not captured, or a batch of one.
@@ -221,21 +212,17 @@ class Spectral:
         for place, (name, values) in enumerate(self._views(forward_pass)):
             tau, basis = _of(self.tau, place), state.basis[name]
             with torch.autocast(values.device.type, enabled=False):
-                values = values.to(basis.dtype)
-                if self.estimator == "exact":
-                    eigenvalues, remembered = self._exact(values, state, name)
-                    averaged |= remembered
-                else:
-                    eigenvalues, projected = law.projected_variances(values, basis)
-                    if checking:
-                        tails.append(_tail_above_sampling(projected[:, tau:], len(forward_pass.inputs)))
-                    if self.order == "rank":
-                        eigenvalues = eigenvalues.sort(descending=True).values
-                anchors[name] = torch.lerp(eigenvalues[tau].detach(), state.anchor[name], self.memory)
-                excess = self._excess(eigenvalues, place, values.shape[1], anchors[name])
+                seen = self._seen(values.to(basis.dtype), state, name, tau, generator)
+                anchors[name] = torch.lerp(seen.anchor.detach(), state.anchor[name], self.memory)
+                tail = basis.shape[1] - tau - 1
+                excess = self._excess(seen.eigenvalues, place, len(basis), anchors[name], seen.drawn, tail)
+                if checking and seen.projected is not None:
+                    tails.append(_tail_above_sampling(seen.projected, len(forward_pass.inputs)))
+            averaged |= seen.remembered
             terms.append(_of(self.strength, place) * excess)
             per_layer[name] = excess.detach()
-            logged[f"{name}/alpha_along_basis"] = law.exponent(eigenvalues, tau)
+            if seen.drawn is None:
+                logged[f"{name}/alpha_along_basis"] = law.exponent(seen.eigenvalues, tau)
             if state.age == 0:
                 logged[f"{name}/alpha"] = state.alpha[name]
                 if name in state.measured:
@@ -276,7 +263,9 @@ class Spectral:
         indices = closely._draw(reference, state.basis, generator)
         return {
             name: self._staleness(covariance, symmetric_eigenvalues(covariance), state.basis[name], place)
-            for place, (name, covariance) in enumerate(closely._covariances(reference, indices).items())
+            for place, (name, covariance) in enumerate(
+                closely._covariances(reference, indices, state.projection).items()
+            )
         }
 
     # ------------------------------------------------------------------------------ inside
@@ -284,21 +273,33 @@ class Spectral:
     def _views(self, forward_pass: ForwardPass) -> Iterator[tuple[str, Tensor]]:
         for name in self.layers or tuple(forward_pass.hidden):
             one_of(name, forward_pass.hidden, "captured layer")
-            yield name, view(forward_pass.hidden[name], self.view, name)
+            how = "flatten" if self.view == "project" else self.view
+            yield name, view(forward_pass.hidden[name], how, name)
 
     def _draw(self, reference: Reference, basis: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         widest = max(len(columns) for columns in basis.values())
         return reference_rows(self.rows, reference.rows, widest, self.replacement, generator)
 
-    def _covariances(self, reference: Reference, indices: Tensor) -> dict[str, Tensor]:
-        return covariances((dict(self._views(found)) for found in reference(indices, self.mode)), self.precision)
+    def _covariances(
+        self, reference: Reference, indices: Tensor, projection: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        def seen(found: ForwardPass) -> Iterator[tuple[str, Tensor]]:
+            for name, values in self._views(found):
+                if name not in projection:
+                    yield name, values
+                elif self.precision == "model":
+                    yield name, values.to(projection[name].dtype) @ projection[name]
+                else:
+                    yield name, law.doubled(values) @ law.doubled(projection[name])
+
+        return covariances((dict(seen(found)) for found in reference(indices, self.mode)), self.precision)
 
     def _renewed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """The state with a new basis; what it had averaged over batches is kept."""
         indices = self._draw(reference, state.basis, generator) if state.indices is None else state.indices
         basis, alpha, measured = {}, {}, {}
         anchor, averaged = dict(state.anchor), dict(state.covariance)
-        for place, (name, matrix) in enumerate(self._covariances(reference, indices).items()):
+        for place, (name, matrix) in enumerate(self._covariances(reference, indices, state.projection).items()):
             old, tau = state.basis[name], _of(self.tau, place)
             if self.estimator == "low_rank":
                 eigenvalues, vectors = leading_eigenvectors(matrix, max(self.ranks, tau + 2), generator)
@@ -342,6 +343,27 @@ class Spectral:
         )
         return self.last_rank
 
+    def _seen(self, values: Tensor, state: SpectralState, name: str, tau: int, generator: torch.Generator) -> Seen:
+        """Eigenvalues of a batch: all that are held to the target, or those of a subset of the ranks."""
+        basis, projection = state.basis[name], state.projection.get(name)
+        ranks = basis.shape[1]
+        if 0 < self.subset < ranks - tau - 1:
+            drawn = law.drawn_ranks(self.subset, tau, ranks, generator).to(basis.device)
+            # rank τ + 1, which the anchor reads, then the ranks drawn; no other column is touched
+            columns = basis[:, torch.cat([torch.full_like(drawn[:1], tau), drawn - 1])]
+            columns = columns if projection is None else projection @ columns
+            variances, projected = law.projected_variances(values, columns)
+            return Seen(variances[1:], variances[0], projected[:, 1:], drawn)
+        if projection is not None:
+            values = values @ projection
+        if self.estimator == "exact":
+            eigenvalues, remembered = self._exact(values, state, name)
+            return Seen(eigenvalues, eigenvalues[tau], remembered=remembered)
+        eigenvalues, projected = law.projected_variances(values, basis)
+        if self.order == "rank":
+            eigenvalues = eigenvalues.sort(descending=True).values
+        return Seen(eigenvalues, eigenvalues[tau], projected[:, tau:])
+
     def _exact(self, values: Tensor, state: SpectralState, name: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eigenvalues of the averaged batch covariance, and what is to be remembered of it."""
         samples, units = values.shape
@@ -357,15 +379,28 @@ class Spectral:
             return eigenvalues[: min(ranks, samples - 1)], {}
         return eigenvalues[:ranks], {name: covariance}
 
-    def _excess(self, eigenvalues: Tensor, place: int, units: int, averaged: Tensor | None = None) -> Tensor:
-        """R of a layer; without an average the anchor `ema` is read off the eigenvalues themselves."""
+    def _excess(
+        self,
+        eigenvalues: Tensor,
+        place: int,
+        units: int,
+        averaged: Tensor | None = None,
+        drawn: Tensor | None = None,
+        tail: int = 0,
+    ) -> Tensor:
+        """R of a layer; without an average the anchor `ema` is read off the eigenvalues themselves.
+
+        With ranks drawn out of a tail, whose eigenvalues these are, its estimate.
+        """
         alpha, tau = _of(self.alpha, place), _of(self.tau, place)
         if self.anchor == "ema" and averaged is not None:
             kappa = averaged * (tau + 1) ** alpha
         else:
             kappa = law.anchor(eigenvalues, alpha, tau, self.anchor, self.window, self.scale)
         divisor = units if self.divisor == "units" else None
-        return law.excess(eigenvalues, kappa, alpha, tau, self.side, divisor, self.zeros)
+        if drawn is None:
+            return law.excess(eigenvalues, kappa, alpha, tau, self.side, divisor, self.zeros)
+        return law.drawn_excess(eigenvalues, drawn, tail, kappa, alpha, self.side, divisor, self.zeros)
 
     def _staleness(self, covariance: Tensor, eigenvalues: Tensor, basis: Tensor, place: int) -> Staleness:
         def excess_of(values: Tensor) -> Tensor:
@@ -410,6 +445,7 @@ _RELEASED = Spectral(
     ranks=100,
     memory=0.9,
     order="rank",
+    subset=0,
     side="paper",
     anchor="tau",
     window=10,
@@ -418,6 +454,7 @@ _RELEASED = Spectral(
     divisor="units",
     zeros="skipped",
     view="flatten",
+    projected=512,
     max_units=8192,
 )
 
