@@ -44,6 +44,7 @@ from eigenfall.bases import (
     tail_correlation,
 )
 from eigenfall.check import need, one_of
+from eigenfall.defaults import later
 from eigenfall.layers import view
 from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_subset
@@ -118,7 +119,7 @@ class Spectral:
     ranks: int = 100
     memory: float = 0.9
     order: Literal["rank", "identity"] = "rank"
-    subset: int = 0
+    subset: int = later(0)
     side: law.Side = "paper"
     anchor: law.Anchor = "ema"
     window: int = 10
@@ -127,7 +128,7 @@ class Spectral:
     divisor: Literal["terms", "units"] = "terms"
     zeros: Literal["kept", "skipped"] = "kept"
     view: Literal["channels", "pool", "flatten", "project"] = "channels"
-    projected: int = 512
+    projected: int = later(512)
     max_units: int = 8192
 
     def __post_init__(self) -> None:
