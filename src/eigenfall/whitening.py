@@ -15,7 +15,7 @@ not (Huang et al. 2018, Decorrelated batch normalization, CVPR, arXiv:1804.08450
 """
 
 import warnings
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Float64
@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from eigenfall.check import need, one_of
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.linalg import UnitSide
-from eigenfall.whiteningmatrices import Method, whitening_matrix
+from eigenfall.whiteningmatrices import METHODS, whitening_matrix
 
 Whitening = Literal["none", "cholesky", "zca", "pca"]
 Statistics = Literal["running", "batch"]
@@ -65,16 +65,16 @@ class Whiten(nn.Module):
     def __init__(
         self,
         units: int,
-        method: Method = "cholesky",
+        method: str = "cholesky",
         jitter: float = 1e-5,
         shrinkage: float = 0.0,
         demean: bool = True,
-        statistics: Statistics = "running",
+        statistics: str = "running",
         momentum: float = 0.1,
     ) -> None:
         super().__init__()
-        one_of(method, ("cholesky", "zca", "pca"), "method of whitening")
-        one_of(statistics, ("running", "batch"), "kind of statistics")
+        one_of(method, METHODS, "method of whitening")
+        one_of(statistics, get_args(Statistics), "kind of statistics")
         need(
             jitter >= 0 and shrinkage >= 0,
             expected="a jitter and a shrinkage of 0 or more",

@@ -8,16 +8,16 @@ eigenvalues. Of V by dV = V (F ∘ Vᵀ dC V), Fᵢⱼ = 1/(λⱼ − λᵢ), wi
 where V has no derivative; W is still white to first order there.
 """
 
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from eigenfall.check import need
+from eigenfall.check import need, one_of
 from eigenfall.linalg import symmetric_eigh
 
-Method = Literal["cholesky", "zca", "pca"]
+METHODS = ("cholesky", "zca", "pca")
 
 TIE = 1e-10
 """Eigenvalues that differ by less than this share of the largest are taken as equal."""
@@ -77,7 +77,7 @@ class _Eigenvectors(torch.autograd.Function):
 
 
 def whitening_matrix(
-    covariance: Float64[Tensor, "units units"], method: Method = "cholesky"
+    covariance: Float64[Tensor, "units units"], method: str = "cholesky"
 ) -> Float64[Tensor, "units units"]:
     """W with W C Wᵀ = I, differentiable, twice and more, in the covariance.
 
@@ -87,8 +87,9 @@ def whitening_matrix(
             variance first, the largest entry of each above 0.
 
     Raises:
-        ValueError: if the covariance is singular within rounding, or not finite.
+        ValueError: if the covariance is singular within rounding, or not finite, or the method is unknown.
     """
+    one_of(method, METHODS, "method of whitening")
     tiny = torch.finfo(torch.float64).eps * len(covariance)
     if method == "cholesky":
         factor, failed = torch.linalg.cholesky_ex(covariance)
