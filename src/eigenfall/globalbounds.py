@@ -3,6 +3,7 @@
     a layer after another   L₁ · L₂            a sum of two branches   L₁ + L₂  (a residual block: 1 + L)
     branches side by side   √(L₁² + L₂²)       linear, convolution     upper bounds of `eigenfall.operatornorms`
     batch-norm in eval      max |γ|/√(var + ε)     ReLU, tanh, dropout in eval, a new shape   1;   sigmoid   ¼
+    whitening in eval       ‖W‖, from statistics that are remembered
     max-pooling             √(how many windows see a place)     average-pooling   that, over √(places in a window)
 
 Source: Szegedy et al. 2014, arXiv:1312.6199, section 4.3; sums and pooling after Gouk et al. 2021, arXiv:1804.04368.

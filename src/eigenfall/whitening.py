@@ -6,15 +6,16 @@
 A direction of variance λ comes out with λ/(λ + jitter), whatever the method: at a jitter of 1e-5 small ones stay small.
 
 Source: Nassar, Sokol, Chung, Harris and Park 2020, On 1/n neural representation and robustness, NeurIPS 33,
-arXiv:2012.04729, whose code has `cholesky`, a jitter of 1e-5 and, in every mode, the statistics of whatever batch comes.
+arXiv:2012.04729. Its code has `cholesky`, a jitter of 1e-5 and, in every mode, the statistics of whatever batch comes.
 Differs from the source: in eval mode a layer uses statistics that it remembers, so that no prediction and no attack's
-gradient depends on other inputs of the batch (`statistics="batch"`: as published). Everything is float64 inside.
+gradient depends on other inputs of the batch; `statistics="batch"` is as published. Everything is float64 inside.
 
 The axes of `pca` swap when two eigenvalues do, from batch to batch and from train to eval mode; `zca` and `cholesky` do
 not (Huang et al. 2018, Decorrelated batch normalization, CVPR, arXiv:1804.08450).
 """
 
 import warnings
+from functools import partial
 from typing import Literal, get_args
 
 import torch
@@ -31,8 +32,11 @@ Statistics = Literal["running", "batch"]
 
 CHUNK = 4096
 """How many inputs a pass without gradient takes at once."""
-BLOWN_UP = "directions without variance would be blown up by 1/√jitter"
-MORE_ROWS = "Use larger batches, last_batch=drop or a narrower layer."
+REMEDY = (
+    "Directions without variance would be blown up by 1/√jitter: "
+    "use larger batches, last_batch=drop or a narrower layer."
+)
+
 
 # --------------------------------------------------------------------------------- module
 
@@ -81,7 +85,9 @@ class Whiten(nn.Module):
             got=f"{jitter} and {shrinkage}",
             remedy="A jitter of 1e-5 is the paper's.",
         )
-        need(0 < momentum <= 1, expected="a momentum above 0, up to 1", got=f"{momentum}", remedy="Use for instance 0.1.")
+        need(
+            0 < momentum <= 1, expected="a momentum above 0, up to 1", got=f"{momentum}", remedy="Use for instance 0.1."
+        )
         self.units, self.method, self.jitter, self.shrinkage = units, method, jitter, shrinkage
         self.demean, self.statistics, self.momentum, self.pinned = demean, statistics, momentum, False
         self.register_buffer("mean", torch.zeros(units, dtype=torch.float64))
@@ -124,7 +130,7 @@ class Whiten(nn.Module):
         if held.is_inference():  # which does not count its changes
             return whitening_matrix(self._regular(held.double()), self.method)
         if self._known is None or self._known[0] is not held or self._known[1] != held._version:
-            with torch.no_grad():
+            with torch.inference_mode(False), torch.no_grad():  # else no gradient could lead through it later
                 self._known = (held, held._version, whitening_matrix(self._regular(held.double()), self.method))
         return self._known[2]
 
@@ -150,16 +156,13 @@ class Whiten(nn.Module):
     def _need_rows(self, rows: int) -> None:
         """Refuse a batch whose covariance is sure to be singular; as published, warn of it."""
         if self.statistics == "batch" and rows <= self.units:
-            warnings.warn(
-                f"{rows} rows to whiten {self.units} units by: {BLOWN_UP}. {MORE_ROWS}",
-                stacklevel=3,
-            )
+            warnings.warn(f"{rows} rows to whiten {self.units} units by. {REMEDY}", stacklevel=3)
             return
         need(
             rows > self.units,
             expected=f"more rows in a batch than the {self.units} units to be whitened",
-            got=f"{rows}, of which {BLOWN_UP}",
-            remedy=MORE_ROWS,
+            got=f"{rows}",
+            remedy=REMEDY,
         )
 
 
@@ -203,7 +206,7 @@ def freeze(model: nn.Module, inputs: Float[Tensor, "rows ..."], published: bool 
         sums = UnitSide(layer.units, device=layer.mean.device)
         with left_as_found(model), torch.no_grad():
             pinned, layer.pinned = layer.pinned, True  # its output is of no matter, and needs no statistics
-            layer.register_forward_pre_hook(lambda _, given, sums=sums: sums.add(given[0]))
+            layer.register_forward_pre_hook(partial(_add, sums))
             try:
                 for chunk in inputs.split(CHUNK):
                     model(chunk.to(device_of(model)))
@@ -211,6 +214,10 @@ def freeze(model: nn.Module, inputs: Float[Tensor, "rows ..."], published: bool 
                 layer.pinned = pinned
         _pin(layer, sums)
     return tuple(found)
+
+
+def _add(sums: UnitSide, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    sums.add(arguments[0])
 
 
 @torch.no_grad()

@@ -4,8 +4,8 @@
 
 Source: Kessy, Lewin and Strimmer 2018, The American Statistician 72, doi:10.1080/00031305.2016.1277159.
 Derivatives: of C^(−1/2) by the Lyapunov equation W dW + dW W = −C⁻¹ dC C⁻¹, which divides by no difference of
-eigenvalues. Of V by dV = V (F ∘ Vᵀ dC V), Fᵢⱼ = 1/(λⱼ − λᵢ), with no rotation between eigenvectors of equal eigenvalues,
-where V has no derivative; W is still white to first order there.
+eigenvalues. Of V by dV = V (F ∘ Vᵀ dC V), Fᵢⱼ = 1/(λⱼ − λᵢ), with no rotation between eigenvectors of equal
+eigenvalues, where V has no derivative; W is still white to first order there.
 """
 
 from typing import Any

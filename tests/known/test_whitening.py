@@ -18,10 +18,13 @@ from eigenfall.architectures.imported import Imported
 from eigenfall.architectures.mlp import MLP
 from eigenfall.architectures.mlp import PRESETS as NETWORKS
 from eigenfall.datasets.digits import Digits
+from eigenfall.datasets.mnist import MNIST
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.globalbounds import lipschitz_bound
 from eigenfall.layers import hidden_names, hidden_of, left_as_found
 from eigenfall.linalg import symmetric_eigenvalues
+from eigenfall.penalties.jacobian import JacobianNorm
+from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
 from eigenfall.runs import execute
 from eigenfall.settings import Run, architecture_settings
@@ -29,7 +32,6 @@ from eigenfall.training import Training, train
 from eigenfall.types import Examples, Spectrum, Split
 from eigenfall.whitening import Whiten, freeze, statistics_from
 from eigenfall.whiteningmatrices import METHODS, whitening_matrix
-
 
 
 def drawn(rows=60, units=5, seed=0):
@@ -226,6 +228,18 @@ def test_a_guarded_pass_leaves_it_as_it_was():
     assert torch.equal(layer(values), white)
 
 
+def test_a_matrix_found_without_gradients_lets_them_through_later():
+    layer = Whiten(5, "zca")
+    layer(drawn())
+    layer.eval()
+    with torch.inference_mode():
+        layer(drawn())
+    values = drawn().requires_grad_()
+    layer(values).sum().backward()
+    assert values.grad is not None
+    assert_close(values.grad, layer.matrix().sum(0).expand(60, 5))
+
+
 # ---------------------------------------------------------------------------------- networks
 
 
@@ -361,7 +375,7 @@ def test_a_run_ends_with_the_statistics_of_all_training_rows(tmp_path):
         data=Digits(),
         architecture=MLP(widths=(9, 8), whiten="zca"),
         training=Training(batch_size=100, epochs=None, steps=6, last_batch="drop"),
-        plan=Plan(layers=None, smoothness=(), epsilons=()),
+        plan=Plan(layers=None, smoothness_inputs=0, preset="none", noise=(), draws=0),
     )
     record = [event for event in execute(run, tmp_path) if event.record][-1].record
     assert record is not None
@@ -371,6 +385,26 @@ def test_a_run_ends_with_the_statistics_of_all_training_rows(tmp_path):
     before = hidden["hidden2.activation"].detach()
     assert_close(covariance(before), model.hidden2.whiten.covariance, rtol=1e-5, atol=1e-8)
     assert parts.read("architectures", found.run["architecture"]) == run.architecture
+
+
+def test_training_goes_on_bit_equal_with_penalties_that_look_through_it():
+    """Spectral on the layer after the whitening, and a Jacobian, which differentiates twice through the matrix."""
+    examples = Digits()()
+    settings = Training(batch_size=100, epochs=None, steps=6, last_batch="drop")
+    penalties = {"spectral": Spectral(tau=2, layers=("hidden3",), k_steps=2), "jacobian": JacobianNorm(strength=0.01)}
+
+    def trained(start=None):
+        model = MLP(widths=(9, 8, 7), whiten="zca")(examples, seeded(0))
+        kept = None
+        for step in train(model, examples.train, examples.validation, penalties, settings, start=start):
+            if step.progress.step == 3:
+                kept = step.snapshot()
+        return model.state_dict(), kept
+
+    whole, kept = trained()
+    again, _ = trained(kept)
+    assert all(torch.equal(again[name], values) for name, values in whole.items())
+    assert int(whole["hidden2.whiten.batches"]) == 6
 
 
 def alpha(values):
@@ -401,14 +435,26 @@ def test_a_deep_whitened_net_of_digits():
     assert 1.3 < found[2] < 2.3
 
 
+@pytest.mark.slow
+def test_what_the_jitter_leaves_of_the_published_networks():
+    """Untrained, at the paper's widths and batches: the convolutional layer is nearly white, the other far from it."""
+    examples = MNIST()()
+    bands = {"cnn@nassar2020_whitened": (6000, 0.6, 0.75), "mlp@nassar2020_deep_whitened": (1500, 0.001, 0.01)}
+    for network, (batch, low, high) in bands.items():
+        model = parts.read("architectures", network)(examples, seeded(0)).train()
+        with torch.no_grad():
+            _, hidden = hidden_of(model, examples.train.inputs[:batch], ["hidden2"])
+        assert low < float(symmetric_eigenvalues(covariance(hidden["hidden2"].double()))[-1]) < high
+
+
 # ----------------------------------------------------------------------------------- refusals
 
 
 def test_batches_no_larger_than_the_layer_are_refused_in_train_mode():
     layer = Whiten(5)
     assert refusal(layer, drawn(rows=5)) == (
-        "Expected more rows in a batch than the 5 units to be whitened, got 5, of which directions without variance "
-        "would be blown up by 1/√jitter. Use larger batches, last_batch=drop or a narrower layer."
+        "Expected more rows in a batch than the 5 units to be whitened, got 5. Directions without variance would be "
+        "blown up by 1/√jitter: use larger batches, last_batch=drop or a narrower layer."
     )
     assert int(layer.batches) == 0
     layer(drawn(rows=6))
@@ -418,11 +464,11 @@ def test_batches_no_larger_than_the_layer_are_refused_in_train_mode():
 @pytest.mark.parametrize("training", [True, False])
 def test_as_published_there_is_a_warning_instead(training):
     layer = Whiten(5, statistics="batch").train(training)
-    with pytest.warns(UserWarning) as warned:
+    with pytest.warns(UserWarning, match="3 rows") as warned:
         white = layer(drawn(rows=3))
     assert [str(one.message) for one in warned] == [
-        "3 rows to whiten 5 units by: directions without variance would be blown up by 1/√jitter. "
-        "Use larger batches, last_batch=drop or a narrower layer."
+        "3 rows to whiten 5 units by. Directions without variance would be blown up by 1/√jitter: "
+        "use larger batches, last_batch=drop or a narrower layer."
     ]
     assert white.isfinite().all()
     statistics_from(layer, drawn())
@@ -476,9 +522,7 @@ def test_settings_without_a_meaning_are_refused():
     assert refusal(Whiten, 5, jitter=-1.0) == (
         "Expected a jitter and a shrinkage of 0 or more, got -1.0 and 0.0. A jitter of 1e-5 is the paper's."
     )
-    assert refusal(Whiten, 5, momentum=0.0) == (
-        "Expected a momentum above 0, up to 1, got 0.0. Use for instance 0.1."
-    )
+    assert refusal(Whiten, 5, momentum=0.0) == ("Expected a momentum above 0, up to 1, got 0.0. Use for instance 0.1.")
     assert refusal(Whiten(5), drawn(units=4)) == (
         "Expected values (batch, 5), got shape (60, 4). Make the layer with as many units as it is to whiten."
     )
