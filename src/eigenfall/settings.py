@@ -22,6 +22,8 @@ from eigenfall.types import Measurement
 SEVERAL = ("spectra", "fits", "probe_fits", "dimensions", "smoothness", "corruptions")
 """Settings of a plan that are parts."""
 
+_WHITENS_NOTHING = re.compile(r",whiten=none,whitened_layer=-?\d+,whitening_statistics=\w+")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -97,9 +99,6 @@ def architecture_settings(architecture: Any) -> str:
     A run without whitening has the hash that it had before there was any.
     """
     return _WHITENS_NOTHING.sub("", parts.spell(architecture))
-
-
-_WHITENS_NOTHING = re.compile(r",whiten=none,whitened_layer=-?\d+,whitening_statistics=\w+")
 
 
 def training_settings(training: Training) -> dict[str, Any]:
