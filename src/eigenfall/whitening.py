@@ -197,11 +197,7 @@ def freeze(model: nn.Module, inputs: Float[Tensor, "rows ..."], published: bool 
     Raises:
         ValueError: for no more inputs than a layer has units.
     """
-    found = {
-        name: layer
-        for name, layer in model.named_modules()
-        if isinstance(layer, Whiten) and (published or layer.statistics == "running")
-    }
+    found = {name: layer for name, layer in _whitening(model).items() if published or layer.statistics == "running"}
     for layer in found.values():
         sums = UnitSide(layer.units, device=layer.mean.device)
         with left_as_found(model), torch.no_grad():
@@ -214,6 +210,29 @@ def freeze(model: nn.Module, inputs: Float[Tensor, "rows ..."], published: bool 
                 layer.pinned = pinned
         _pin(layer, sums)
     return tuple(found)
+
+
+def frozen_buffers(model: nn.Module, inputs: Float[Tensor, "inputs ..."], rows: Tensor) -> dict[str, Tensor]:
+    """What the buffers of layers with running statistics would hold after `freeze` on these rows of the inputs.
+
+    The model is left as it was. Empty without such layers, or for no more rows than one of them has units.
+    """
+    running = {name: layer for name, layer in _whitening(model).items() if layer.statistics == "running"}
+    if not running or len(rows) <= max(layer.units for layer in running.values()):
+        return {}
+    pinned = {layer: layer.pinned for layer in running.values()}
+    with left_as_found(model):
+        freeze(model, inputs[rows], published=False)
+        found = {
+            f"{name}.{key}": held.clone() for name, layer in running.items() for key, held in layer.named_buffers()
+        }
+    for layer, before in pinned.items():
+        layer.pinned = before
+    return found
+
+
+def _whitening(model: nn.Module) -> dict[str, Whiten]:
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, Whiten)}
 
 
 def _add(sums: UnitSide, layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:

@@ -23,6 +23,7 @@ from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.globalbounds import lipschitz_bound
 from eigenfall.layers import hidden_names, hidden_of, left_as_found
 from eigenfall.linalg import symmetric_eigenvalues
+from eigenfall.passes import reference_of
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
@@ -405,6 +406,24 @@ def test_training_goes_on_bit_equal_with_penalties_that_look_through_it():
     again, _ = trained(kept)
     assert all(torch.equal(again[name], values) for name, values in whole.items())
     assert int(whole["hidden2.whiten.batches"]) == 6
+
+
+def test_a_penalty_sees_the_layer_white_over_the_rows_that_it_asks_for():
+    """A basis from what the layer remembers would be that of other weights."""
+    examples = pictures()
+    model = MLP(widths=(8, 6), whiten="zca")(examples, seeded(0)).double().train()
+    for _ in range(3):
+        model(examples.train.inputs[:20])
+    held = copy.deepcopy(model.state_dict())
+    reference = reference_of(model, examples.train, ["hidden2", "hidden2.activation"])
+    rows = torch.arange(10, 60)
+    (found,) = reference(rows, "eval")
+    was = symmetric_eigenvalues(covariance(found.hidden["hidden2.activation"]))
+    assert_close(symmetric_eigenvalues(covariance(found.hidden["hidden2"])), was / (was + 1e-5))
+    (few,) = reference(rows[:2], "eval")  # too few to whiten by: what is remembered
+    assert_close(few.hidden["hidden2"], copy.deepcopy(model.eval()[:3])(examples.train.inputs[10:12]))
+    assert not model[2].whiten.pinned
+    assert_close(dict(model.state_dict()), dict(held), rtol=0, atol=0)
 
 
 def alpha(values):
