@@ -3,6 +3,7 @@
     a layer after another   L₁ · L₂            a sum of two branches   L₁ + L₂  (a residual block: 1 + L)
     branches side by side   √(L₁² + L₂²)       linear, convolution     upper bounds of `eigenfall.operatornorms`
     batch-norm in eval      max |γ|/√(var + ε)     ReLU, tanh, dropout in eval, a new shape   1;   sigmoid   ¼
+    whitening in eval       ‖W‖, from statistics that are remembered
     max-pooling             √(how many windows see a place)     average-pooling   that, over √(places in a window)
 
 Source: Szegedy et al. 2014, arXiv:1312.6199, section 4.3; sums and pooling after Gouk et al. 2021, arXiv:1804.04368.
@@ -25,6 +26,7 @@ from eigenfall.check import given, need
 from eigenfall.layers import left_as_found
 from eigenfall.operatornorms import convolution_bound, linear_norm
 from eigenfall.types import LipschitzBound
+from eigenfall.whitening import Whiten
 
 ONE = (
     nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.ReLU6, nn.Tanh, nn.Hardtanh, nn.Softplus,
@@ -96,7 +98,7 @@ class _Tracer(fx.Tracer):
     """torch's own modules, and ours that have a bound, are steps; others are looked into."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Normalise) or fx.Tracer.is_leaf_module(self, m, module_qualified_name)
+        return isinstance(m, Normalise | Whiten) or fx.Tracer.is_leaf_module(self, m, module_qualified_name)
 
 
 def _refuse(node: fx.Node, why: str) -> NoReturn:
@@ -163,6 +165,8 @@ def _because(module: nn.Module) -> str:
     """What a refused module is short of."""
     if isinstance(module, nn.modules.batchnorm._BatchNorm):
         return " that takes the mean of its batch"
+    if isinstance(module, Whiten):
+        return " that takes the covariance of its batch"
     if isinstance(module, nn.AvgPool2d | nn.MaxPool2d | nn.AdaptiveAvgPool2d):
         return " with windows of several sizes"
     return ""
@@ -174,6 +178,8 @@ def _of_module(module: nn.Module, inputs: Any) -> float | None:
         return 1.0
     if isinstance(module, Normalise):
         return float((1 / module.sd.double().abs()).max())
+    if isinstance(module, Whiten):
+        return None if module.of_batch else float(torch.linalg.matrix_norm(module.matrix(), 2))
     if isinstance(module, nn.Sigmoid):
         return 0.25
     if isinstance(module, nn.LeakyReLU):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from eigenfall.check import need
 from eigenfall.layers import hidden_names, hidden_of, left_as_found, seed_torch
 from eigenfall.types import ForwardPass, Reference, Split
+from eigenfall.whitening import frozen_buffers
 
 REFERENCE_BATCH = 4096
 """How many rows a pass without gradient takes at once."""
@@ -29,14 +30,20 @@ def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_si
     """The rows of a split as a penalty may ask for them. In train mode chunks are batches of about `batch_size`.
 
     The split lies on the model's device. Passes run without gradient, leave the model as it was, and have the same
-    dropout each time. Chunks are of equal size: a lone last row would have no batch statistics.
+    dropout each time. Chunks are of equal size: a lone last row would have no batch statistics. In eval mode layers
+    that whiten by running statistics do so by those of all the rows asked for: what they remember lags behind the
+    weights.
     """
 
     def passes(indices: Tensor, mode: Literal["train", "eval"]) -> Iterator[ForwardPass]:
         size = batch_size if mode == "train" else REFERENCE_BATCH
-        chunks = indices.to(split.inputs.device).tensor_split(max(1, math.ceil(len(indices) / size)))
+        indices = indices.to(split.inputs.device)
+        white = frozen_buffers(model, split.inputs, indices) if mode == "eval" else {}
+        chunks = indices.tensor_split(max(1, math.ceil(len(indices) / size)))
         for number, some in enumerate(chunks):
             with left_as_found(model, training=mode == "train", frozen=False), torch.no_grad():
+                for name, value in white.items():
+                    model.get_buffer(name).copy_(value)
                 seed_torch(number)
                 found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
             yield found

@@ -28,6 +28,7 @@ from eigenfall.settings import Run, name_of, parts_of, settings_of
 from eigenfall.surroundings import need_surroundings
 from eigenfall.training import Diverged, captured_by, reference_of, train
 from eigenfall.types import Examples, Measurement, Responses, Row, Split, Stage, Step
+from eigenfall.whitening import freeze
 
 CHECKPOINT_SECONDS = 5.0
 LOGGED_STEPS = 200
@@ -98,7 +99,10 @@ def _named(penalties: Sequence[Any]) -> dict[str, Any]:
 def _trained(
     run: Run, model: nn.Module, examples: Examples, root: Path, key: str
 ) -> Generator[Event, None, tuple[Row, ...]]:
-    """Train in place, with checkpoints; the logged history."""
+    """Train in place, with checkpoints; the logged history.
+
+    At the end, layers that whiten by running statistics are given those of all training rows.
+    """
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
     training = run.training
@@ -110,6 +114,8 @@ def _trained(
     last = time.monotonic()
     for step in _guarded(steps, model, root, key):
         at = step.progress
+        if step.last:
+            freeze(step.model, examples.train.inputs, published=False)
         if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last or MANY in step.values:
             history.append({"step": at.step, "epoch": at.epoch, **step.values})
             yield Event(name_of(run), "training", at.step, at.steps)

@@ -11,6 +11,9 @@ OWN = [name for name in parts.names("architectures") if name not in ("imported",
 EVERY = [name for own in OWN for name in (own, *(f"{own}@{preset}" for preset in parts.presets("architectures", own)))]
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:.* rows to whiten")  # the published whitening of six inputs
+
+
 @pytest.fixture(params=EVERY)
 def architecture(request):
     return parts.read("architectures", request.param)
