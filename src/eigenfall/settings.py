@@ -1,6 +1,5 @@
 """One run as a value: everything that says what it does, as plain values for its hash, and what it owes to whom."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
@@ -21,8 +20,6 @@ from eigenfall.types import Measurement
 
 SEVERAL = ("spectra", "fits", "probe_fits", "dimensions", "smoothness", "corruptions")
 """Settings of a plan that are parts."""
-
-_WHITENS_NOTHING = re.compile(r",whiten=none,whitened_layer=-?\d+,whitening_statistics=\w+")
 
 
 @dataclass(frozen=True)
@@ -93,14 +90,6 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
     return told
 
 
-def architecture_settings(architecture: Any) -> str:
-    """An architecture in the grammar. Settings of whitening stand there only if it whitens.
-
-    A run without whitening has the hash that it had before there was any.
-    """
-    return _WHITENS_NOTHING.sub("", parts.spell(architecture))
-
-
 def training_settings(training: Training) -> dict[str, Any]:
     """How weights are fitted as plain values. Bounds are the data's; adversarial settings only if there are any.
 
@@ -134,14 +123,14 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None, twin: nn.
         if run.pruning is not None:
             found |= {"pruning": asdict(run.pruning), "pruned": run.pruned}
     else:
-        found["architecture"] = architecture_settings(run.architecture)
+        found["architecture"] = parts.spell(run.architecture)
     if run.verb == "train":
         found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
         found["training"] = training_settings(run.training)
     if model is not None and (run.verb == "measure" or isinstance(run.architecture, Imported)):
         found["model"] = _digest(model)
     if twin is not None:
-        found["twin"] = {"architecture": architecture_settings(run.twin), "model": _digest(twin)}
+        found["twin"] = {"architecture": parts.spell(run.twin), "model": _digest(twin)}
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
 
 

@@ -23,12 +23,13 @@ from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.globalbounds import lipschitz_bound
 from eigenfall.layers import hidden_names, hidden_of, left_as_found
 from eigenfall.linalg import symmetric_eigenvalues
+from eigenfall.parts import spell
 from eigenfall.passes import reference_of
 from eigenfall.penalties.jacobian import JacobianNorm
 from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
 from eigenfall.runs import execute
-from eigenfall.settings import Run, architecture_settings
+from eigenfall.settings import Run
 from eigenfall.training import Training, train
 from eigenfall.types import Examples, Spectrum, Split
 from eigenfall.whitening import Whiten, freeze, statistics_from
@@ -358,12 +359,11 @@ def test_a_frozen_network_has_a_lipschitz_bound():
 
 def test_a_run_without_whitening_keeps_its_hash():
     plain = "mlp:widths=200/200/200,activation=tanh,batch_norm=none,normalise=none"
-    assert architecture_settings(NETWORKS["nassar2020_deep_small"]) == plain
-    assert architecture_settings(replace(NETWORKS["nassar2020_deep_small"], whitened_layer=3)) == plain
-    within = architecture_settings(Imported(architecture=CNN()))
+    assert spell(NETWORKS["nassar2020_deep_small"]) == plain
+    within = spell(Imported(architecture=CNN()))
     assert "[cnn:channels=16/32,widths=1000,activation=tanh,batch_norm=none,normalise=none]" in within
-    white = architecture_settings(NETWORKS["nassar2020_deep_small_whitened"])
-    assert white == f"{plain},whiten=cholesky,whitened_layer=2,whitening_statistics=batch"
+    white = spell(NETWORKS["nassar2020_deep_small_whitened"])
+    assert white == f"{plain},whiten=cholesky,whitening_statistics=batch"
     for text, made in ((plain, NETWORKS["nassar2020_deep_small"]), (white, NETWORKS["nassar2020_deep_small_whitened"])):
         assert parts.read("architectures", text) == made
 

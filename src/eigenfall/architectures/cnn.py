@@ -18,6 +18,7 @@ from torch import nn
 
 from eigenfall.blocks import Activation, BatchNorm, Normalisation, first_modules, hidden_layer, need_images, seeded
 from eigenfall.check import need
+from eigenfall.defaults import later
 from eigenfall.types import Examples
 from eigenfall.whitening import Statistics, Whiten, Whitening
 
@@ -43,9 +44,9 @@ class CNN:
     activation: Activation = "tanh"
     batch_norm: BatchNorm = "none"
     normalise: Normalisation = "none"
-    whiten: Whitening = "none"
-    whitened_layer: int = 2
-    whitening_statistics: Statistics = "running"
+    whiten: Whitening = later("none")
+    whitened_layer: int = later(2)
+    whitening_statistics: Statistics = later("running")
 
     def __call__(self, examples: Examples, generator: torch.Generator) -> nn.Module:
         """Build the network with torch's default initialisation.
