@@ -23,10 +23,10 @@ demo: $(USE)
 	@$(VENV)/bin/eigenfall demo
 
 test: $(DEVELOP)
-	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS)
+	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal
 
 slow: $(DEVELOP)
-	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) -m slow
+	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal -m slow
 
 bench: $(DEVELOP)
 	@failed=0; for script in bench/*.py; do \

@@ -83,7 +83,7 @@ def test_every_number_is_a_row(found):
     assert {"alpha_over_units", "alpha_over_trials", "alpha_over_stimuli_and_trials", "law_against_power"} <= said
 
 
-@pytest.mark.parametrize("stops", [9, 40])
+@pytest.mark.parametrize("stops", [9, pytest.param(40, marks=pytest.mark.slow)])
 def test_it_goes_on_from_what_was_finished(responses, found, stops):
     """Interrupted after some stages and begun again with the pieces: the same numbers, and those stages are not made
     again."""
