@@ -1,4 +1,4 @@
-"""Layers of local rules on MNIST beside their controls, each under three heads; the table of docs/local-learning.md.
+"""Layers of local rules on MNIST beside their controls, each under four heads; the table of docs/local-learning.md.
 
 EIGENFALL_DATA=... .venv/bin/python docs/make_local.py             measures what is missing, and draws
 EIGENFALL_DATA=... .venv/bin/python docs/make_local.py --only krotov@pnas_mnist:1000      of one rule and length
@@ -6,8 +6,8 @@ EIGENFALL_DATA=... .venv/bin/python docs/make_local.py --only krotov@pnas_mnist:
 2 000 units; images in [0, 1] or of L3 norm 1. Controls: images of the training set as weights, and Gaussian weights.
 Heads, all on ReLU(I)^4.5: ridge regression whose strength is chosen on 5 000 validation images; the RePU head and two
 tanh heads, m = 6, trained by Adam for 40 epochs. A layer's weights and what was found are two files under runs/local; a
-second call goes on where the first was stopped. About an hour and a half of processor time, half of it for 1 000 of
-epochs.
+second call goes on where the first was stopped. About an hour and a half of processor time, half of it for
+1 000 epochs.
 """
 
 import argparse
