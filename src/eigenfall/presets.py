@@ -3,8 +3,9 @@
 `quick` is the default: PGD on three losses, FGSM and noise, and the checks that cost little beside them. `strong` adds
 AutoPGD, away from the class and towards nine others, and every check. `nassar2020` is the attack of that study's
 replication at small scale (published PGD and a margin PGD, the worst per input): a named one, without checks, so that
-its numbers stand beside the tables. `holzhausen2024` is `quick` with readings beside it: that study's three, slips
-included, and two of the smallest perturbations.
+its numbers stand beside the tables. `nassar2020_both` is `quick` with that attack, and the study's own two, beside
+it. `holzhausen2024` is `quick` with readings beside it: that study's three, slips included, and two of the smallest
+perturbations.
 
 Source: `docs/robustness.md` §3, `docs/papers/nassar2020.md`.
 """
@@ -145,6 +146,26 @@ def read_as_holzhausen2024(signs: tuple[float, ...], deviations: tuple[float, ..
     return replace(PRESETS["quick"], readings=readings)
 
 
+def read_as_nassar2020(signs: tuple[float, ...], named: tuple[float, ...]) -> Preset:
+    """`quick` with the readings of Nassar et al. 2020 beside it.
+
+    published_fgsm, published_pgd: as released, on raw cross-entropy from the clean image; 40 steps of .01 whatever the
+    budget, so that PGD cannot leave a ball of .4. named: the worst per image of that PGD and of one on the margin, the
+    attack of the reference measurements at small scale (docs/papers/nassar2020.md).
+
+    Args:
+        signs: budgets of the published ones.
+        named: budgets of the named one.
+    """
+    published = pgd.PRESETS["nassar2020"]
+    readings = {
+        "published_fgsm": Reading({"fgsm": fgsm.PRESETS["nassar2020"]}, signs),
+        "published_pgd": Reading({"pgd": published}, signs),
+        "named": Reading({"published": published, "margin": pgd.PRESETS["nassar2020_margin"]}, named),
+    }
+    return replace(PRESETS["quick"], readings=readings)
+
+
 PRESETS = {
     "quick": Preset(attacks={**HEADLINE, **BESIDE}, headline=tuple(HEADLINE), checks=QUICK),
     "strong": Preset(
@@ -181,3 +202,6 @@ flip; `_quick` is coarser, for MNIST."""
 for _name, (_signs, _deviations) in _GRIDS.items():
     PRESETS[_name] = read_as_holzhausen2024(_signs, _deviations)
     PRESETS[f"{_name}_corrected"] = read_as_holzhausen2024(_signs, _deviations, published=False)
+PRESETS["nassar2020_both"] = read_as_nassar2020(
+    (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4), (0.02, 0.05, 0.1)
+)

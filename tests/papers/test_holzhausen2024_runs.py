@@ -8,10 +8,11 @@ from eigenfall.architectures.shlp import PRESETS as SHLP
 from eigenfall.convergence import Gates
 from eigenfall.heads.repu import PRESETS as REPU
 from eigenfall.learning import learn
+from eigenfall.papers.found import SCALES
 from eigenfall.papers.holzhausen2024.claims import ACCURACIES, DISTANCES, SECTIONS, judged
 from eigenfall.papers.holzhausen2024.found import COMPARED, Found
 from eigenfall.papers.holzhausen2024.runs import JACOBIAN_SWEEP, L2_SWEEP, arms, decay_like_jreg, runs
-from eigenfall.papers.holzhausen2024.sizes import SCALES, SEEDS, SIZES
+from eigenfall.papers.holzhausen2024.sizes import SEEDS, SIZES
 from eigenfall.penalties.jacobian import PRESETS as JACOBIAN
 from eigenfall.penalties.weightdecay import PRESETS as DECAY
 from eigenfall.presets import PRESETS

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers import verdicts
 from eigenfall.papers.holzhausen2024.ensembles import below
 from eigenfall.papers.holzhausen2024.fronts import crossing, front, reaches
 from eigenfall.statistics import t_interval, welch_interval

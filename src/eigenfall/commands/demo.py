@@ -5,7 +5,7 @@ from pathlib import Path
 from eigenfall.commands import screen
 from eigenfall.commands.summary import command_line, gathered
 from eigenfall.commands.train import finish, workers_for
-from eigenfall.papers.nassar2020 import demo_runs
+from eigenfall.papers.nassar2020.demonstration import demo_runs
 from eigenfall.report.page import write
 
 

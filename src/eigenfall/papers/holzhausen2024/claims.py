@@ -8,7 +8,7 @@ touches, at `small` too, as orders and ratios are.
 from collections.abc import Iterator
 from dataclasses import replace
 
-from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers import verdicts
 from eigenfall.papers.holzhausen2024.ensembles import counted
 from eigenfall.papers.holzhausen2024.found import (
     PERTURBATIONS,

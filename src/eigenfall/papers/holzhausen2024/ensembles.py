@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from jaxtyping import Float64
 from torch import Tensor
 
-from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers import verdicts
 from eigenfall.papers.holzhausen2024.drawn import within_bound
 from eigenfall.papers.holzhausen2024.found import Found
 from eigenfall.statistics import wilson

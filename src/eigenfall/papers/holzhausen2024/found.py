@@ -5,7 +5,7 @@ corrected   images that all compared nets get right; median over all of them, ce
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -16,6 +16,8 @@ from torch import Tensor
 
 from eigenfall import records
 from eigenfall.check import given, need
+from eigenfall.papers import found
+from eigenfall.papers.found import Number, accuracy, alpha  # noqa: F401
 from eigenfall.papers.holzhausen2024.sizes import Scale
 from eigenfall.robustness import first_flip, flip_epsilon, flip_lengths, relative_accuracy
 from eigenfall.survival import of_distances
@@ -32,33 +34,10 @@ and medians with them. The mean of the crossings half a draw below and above has
 COMPARED = ("KH", "L2", "JReg", "BP")
 """The four nets whose order the paper tells; the images that all get right are the common ones."""
 
-Number = Callable[[Record], float]
-
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """Records of a scale.
-
-    Attributes:
-        scale: quick, small or paper.
-        records: by arm and seed.
-    """
-
-    scale: Scale
-    records: Mapping[str, Mapping[int, Record]]
-
-    def has(self, *names: str) -> bool:
-        """Whether there are records of all these arms."""
-        return all(self.records.get(name) for name in names)
-
-    def seeds(self, *names: str) -> list[int]:
-        """Seeds that all these arms have, ascending."""
-        every = [set(self.records.get(name, {})) for name in names]
-        return sorted(set.intersection(*every)) if every else []
-
-    def values(self, name: str, number: Number, beside: Sequence[str] = ()) -> list[float]:
-        """A number of an arm for each seed, ascending, that the arms beside it have too."""
-        return [number(self.records[name][seed]) for seed in self.seeds(name, *beside)]
+class Found(found.Found):
+    """Records of a scale, of which a hidden layer may have been learnt."""
 
     def unconverged(self, *names: str) -> str:
         """Which layers did not pass their gates, in words; empty if all did."""
@@ -71,16 +50,6 @@ class Found:
                 told.append(f"{name}: {len(bad)} of {len(judged)} layers, up to {100 * worst:.0f} % of units off norm")
         return "; ".join(told)
 
-    def failed(self, *names: str) -> str:
-        """Which checks of their headlines failed, in words; empty if none did."""
-        told = []
-        for name in names:
-            records = self.records.get(name, {}).values()
-            letters = {one.check for record in records for one in record.measurement.verdicts if one.verdict == "FAIL"}
-            if letters:
-                told.append(f"{name}: checks {', '.join(sorted(letters))} FAIL")
-        return "; ".join(told)
-
     @cached_property
     def common(self) -> dict[int, Bool[Tensor, " inputs"]]:
         """For each seed, which attacked images all compared nets get right."""
@@ -90,21 +59,13 @@ class Found:
         }
 
 
-def gathered(found: Sequence[Record], scale: Scale) -> Found:
+def gathered(records: Sequence[Record], scale: Scale) -> Found:
     """Records by arm and seed; of two of the same, the later."""
-    by: dict[str, dict[int, Record]] = {}
-    for record in found:
-        by.setdefault(str(record.run["arm"]), {})[int(record.run["seed"])] = record
-    return Found(scale, by)
+    return Found(scale, found.by_arm(records))
 
 
 def _right(record: Record) -> Bool[Tensor, " inputs"]:
     return record.measurement.curves["headline"].clean_correct
-
-
-def accuracy(record: Record) -> float:
-    """Share of test images classified correctly."""
-    return next(float(row["value"]) for row in record.measurement.rows if row["quantity"] == "clean_accuracy")
 
 
 def squared_weights(record: Record) -> float:
@@ -117,16 +78,6 @@ def squared_weights(record: Record) -> float:
 def train_loss(record: Record) -> float:
     """Task loss of the last logged step."""
     return next((float(row["task_loss"]) for row in reversed(record.history) if "task_loss" in row), math.nan)
-
-
-def alpha(key: str, sign: int = 1) -> Number:
-    """Exponent of a layer's spectrum, NaN if it has none; `sign` −1: as the paper prints it."""
-
-    def number(record: Record) -> float:
-        fit = record.measurement.fits.get(key)
-        return math.nan if fit is None else sign * fit.alpha
-
-    return number
 
 
 def _curve(record: Record, name: str) -> RobustnessCurve:

@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers import verdicts
 from eigenfall.papers.holzhausen2024.found import Found, Perturbation, accuracy, own_distance
 from eigenfall.statistics import t_interval
 from eigenfall.types import Answer, Estimate

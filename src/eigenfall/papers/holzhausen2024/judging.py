@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers import verdicts
 from eigenfall.papers.holzhausen2024.found import Found, Number
 from eigenfall.types import Answer, Claim, Judged
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from eigenfall.papers.holzhausen2024 import verdicts
+from eigenfall.papers import verdicts
 from eigenfall.papers.holzhausen2024.found import (
     COMPARED,
     PERTURBATIONS,

@@ -11,7 +11,7 @@ first 200 of 1 000 epochs, the rest of which run at a hundredth of the first rat
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from eigenfall.datasets.cifar10 import CIFAR10
 from eigenfall.datasets.cifar10 import PRESETS as CIFAR10_PRESETS
@@ -20,11 +20,10 @@ from eigenfall.datasets.mnist import PRESETS as MNIST_PRESETS
 from eigenfall.learning import Learning
 from eigenfall.optimisation import PRESETS as TRAINING
 from eigenfall.optimisation import Training, shortened
+from eigenfall.papers.found import Scale
 from eigenfall.rules.krotov import PRESETS as KROTOV
 from eigenfall.rules.krotov import Krotov
 
-Scale = Literal["quick", "small", "paper"]
-SCALES: tuple[Scale, ...] = ("quick", "small", "paper")
 SEEDS = (0, 1, 2, 3, 4)
 
 
