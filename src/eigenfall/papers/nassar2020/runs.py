@@ -24,7 +24,7 @@ from eigenfall.penalties.weightdecay import PRESETS as DECAY
 from eigenfall.plans import Plan
 from eigenfall.settings import Run
 
-Kind = Literal["paper", "beside", "stop", "sweep", "variant"]
+Kind = Literal["paper", "beside", "stop", "sweep", "variant", "slip"]
 
 STRENGTH = 5.0
 SPECTRAL_SWEEP = (0.05, 0.2, 1.0, 2.0)
@@ -50,7 +50,7 @@ class Arm:
         name: as tables and figures show it.
         net: which of the paper's networks, at the scale's size.
         kind: "paper", one of the paper's own; "beside", what should stand beside them; "stop", plain training stopped
-            early; "sweep", a point of a front; "variant", one of the appendix.
+            early; "sweep", a point of a front; "variant", one of the appendix; "slip", see `slips`.
         architecture: the network.
         training: how it is trained.
         penalties: what is added to the loss.
