@@ -24,7 +24,7 @@ from eigenfall.penalties.weightdecay import PRESETS as DECAY
 from eigenfall.plans import Plan
 from eigenfall.settings import Run
 
-Kind = Literal["paper", "beside", "stop", "sweep", "variant", "slip"]
+Kind = Literal["paper", "beside", "stop", "sweep", "variant", "why", "slip"]
 
 STRENGTH = 5.0
 SPECTRAL_SWEEP = (0.05, 0.2, 1.0, 2.0)
