@@ -127,7 +127,9 @@ _PAPER_DEEP = Size(
     jacobian=(100, 60_000),
     seeds=(0, 1, 2),
     swept=(0, 1, 2),
-    draws=5,
+    epsilons=(0.02, 0.05, 0.1, 0.2),
+    attacked=500,
+    draws=0,
     device="auto",
 )
 _PAPER_SHALLOW = replace(
