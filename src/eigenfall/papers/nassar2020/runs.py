@@ -27,9 +27,9 @@ from eigenfall.settings import Run
 Kind = Literal["paper", "beside", "stop", "sweep", "variant", "why", "slip"]
 
 STRENGTH = 5.0
-SPECTRAL_SWEEP = (0.05, 0.2, 1.0, 2.0)
-JACOBIAN_SWEEP = (0.001, 0.003, 0.03, 0.1)
-DECAY_SWEEP = (1e-4, 1e-3, 3e-3)
+SPECTRAL_SWEEP = (0.1, 1.0)
+JACOBIAN_SWEEP = (0.001, 0.1)
+DECAY_SWEEP = (1e-4, 1e-3)
 ADVERSARIAL = 0.1
 
 EPOCH_BASIS = replace(SPECTRAL["nassar2020"], strength=STRENGTH)
@@ -107,7 +107,7 @@ def _layered(scale: Scale, net: Net) -> Iterator[Arm]:
         return
     yield arm("last layer, epoch basis", "beside", replace(EPOCH_BASIS, layers=last), seeds=size.swept)
     yield arm("spectral, fresh basis", "beside", FRESH_BASIS)
-    yield arm("last layer, fresh basis", "beside", replace(FRESH_BASIS, layers=last))
+    yield arm("last layer, fresh basis", "beside", replace(FRESH_BASIS, layers=last), seeds=size.swept)
     yield arm("Jacobian, equal updates", "beside", JACOBIAN["nassar2020"])
     yield arm("adversarial", "beside", training=_adversarial(size.training), seeds=size.swept)
     if net != "cnn":
