@@ -157,7 +157,7 @@ def vectorised_excess(hidden, basis, alpha, tau):
     centred = hidden - hidden.mean(0)
     found = centred.T @ centred / (samples - 1)
     along = torch.sort(((found @ basis) * basis).sum(0), descending=True).values
-    ranks = torch.arange(1, units + 1, dtype=hidden.dtype)
+    ranks = torch.arange(1, units + 1, dtype=hidden.dtype, device=hidden.device)
     ratio = (along / (along[tau].detach() * ((tau + 1) / ranks) ** alpha) - 1)[tau + 1 :]
     return ((ratio**2 + torch.relu(ratio)) * (along[tau + 1 :] > 0)).sum() / units
 

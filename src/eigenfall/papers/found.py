@@ -70,3 +70,25 @@ def alpha(key: str, sign: int = 1) -> Number:
         return math.nan if fit is None else sign * fit.alpha
 
     return number
+
+
+def measured(quantity: str, layer: str) -> Number:
+    """A row of a layer that there is one of, NaN if there is none."""
+
+    def number(record: Record) -> float:
+        rows = (row for row in record.measurement.rows if row["quantity"] == quantity and row.get("layer") == layer)
+        return next((float(row["value"]) for row in rows), math.nan)
+
+    return number
+
+
+def slope(record: Record) -> float:
+    """Median Frobenius norm of the Jacobian of the logits over the first test images."""
+    found = record.measurement.smoothness.get("outputs")
+    return math.nan if found is None else float(found.values.double().median())
+
+
+def margin(record: Record) -> float:
+    """Median margin of the test images: the target's logit less the largest other."""
+    found = record.measurement.margins
+    return math.nan if found is None else float(found.double().median())

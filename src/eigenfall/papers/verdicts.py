@@ -4,7 +4,9 @@
     order    log ratio of each neighbour to the next, Welch's interval over seeds, Bonferroni over the neighbours
              HOLDS: all lie above 0;   FAILS: one lies below 0;   OPEN: else
     near     ratio, interval over seeds:   HOLDS inside 1 ± tolerance;   FAILS apart from it;   OPEN: else
-    above    as an order of two
+    gain     difference, paired by seed, Student's interval, Bonferroni over several
+             HOLDS: all lie above 0;   FAILS: one lies below 0;   OPEN: else
+    no gain  the same interval:   HOLDS below what counts;   FAILS above it;   OPEN: else
 
 Ratios are of geometric means: medians of distances are positive and skewed.
 """
@@ -109,6 +111,56 @@ def near(pairs: Mapping[str, tuple[Sequence[float], Sequence[float]]], tolerance
     return Answer(nearness(list(ratios.values()), tolerance), furthest, told, seeds, parts)
 
 
+def above(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], unit: str = "", fewest: int = FEWEST) -> Answer:
+    """Whether each of several numbers is larger than another of the same seed.
+
+    Args:
+        pairs: the number and the other, one of each per seed.
+        unit: of both, for the words.
+        fewest: seeds behind a verdict.
+
+    Returns:
+        An answer whose number is the difference that is closest to breaking the claim.
+    """
+    if lost := _unfinite(pairs):
+        return untested(lost)
+    level = 1 - 0.05 / len(pairs)
+    gains = [_difference(own, other, level) for own, other in pairs]
+    seeds = min(len(own) for own, _ in pairs)
+    told = "; ".join(_compared(own, other, unit) for own, other in pairs)
+    if any(gain.high < 0 for gain in gains):
+        verdict, deciding = "FAILS", min(gains, key=lambda gain: gain.high)
+    else:
+        verdict = "HOLDS" if all(gain.low > 0 for gain in gains) else "OPEN"
+        deciding = min(gains, key=_lowest)
+    told = f"{told}; difference {with_interval(deciding)}"
+    if few := _too_few(seeds, fewest):
+        return Answer("NOT TESTED", deciding, f"{told}; {few}", seeds)
+    return Answer(verdict, deciding, told, seeds)
+
+
+def not_above(
+    own: Sequence[float], other: Sequence[float], counts: float, unit: str = "", fewest: int = FEWEST
+) -> Answer:
+    """Whether a number is larger than another of the same seed by less than what counts in practice.
+
+    Args:
+        own: one per seed.
+        other: of the same seeds.
+        counts: a difference of so much does.
+        unit: of all three, for the words.
+        fewest: seeds behind a verdict.
+    """
+    if lost := _unfinite([(own, other)]):
+        return untested(lost)
+    gain = _difference(own, other, 0.95)
+    told = f"{_compared(own, other, unit)}; difference {with_interval(gain)}, of which {counts:g} would count"
+    if few := _too_few(len(own), fewest):
+        return Answer("NOT TESTED", gain, f"{told}; {few}", len(own))
+    verdict = "HOLDS" if gain.high < counts else "FAILS" if gain.low > counts else "OPEN"
+    return Answer(verdict, gain, told, len(own))
+
+
 def nearness(ratios: Sequence[Estimate], tolerance: float) -> ClaimVerdict:
     """HOLDS if all intervals lie within 1 ± tolerance, FAILS if one lies apart from it, else OPEN."""
     low, high = 1 - tolerance, 1 + tolerance
@@ -165,8 +217,25 @@ def _lost(values: Mapping[str, Sequence[float]]) -> str:
     return "; ".join(told)
 
 
-def _too_few(seeds: int) -> str:
-    return "" if seeds >= FEWEST else f"{seeds} {'seed' if seeds == 1 else 'seeds'} of {FEWEST}"
+def _difference(own: Sequence[float], other: Sequence[float], level: float) -> Estimate:
+    """Mean of paired differences."""
+    ends = t_interval([one - two for one, two in zip(own, other, strict=True)], level)
+    return Estimate(*ends, level=level, over="seeds")
+
+
+def _compared(own: Sequence[float], other: Sequence[float], unit: str) -> str:
+    one, two = (math.fsum(values) / len(values) for values in (own, other))
+    return f"{one:.3g}{' ' if unit else ''}{unit} against {two:.3g}"
+
+
+def _unfinite(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> str:
+    """In how many seeds a number is missing; empty if in none."""
+    bad = sum(not math.isfinite(one - two) for own, other in pairs for one, two in zip(own, other, strict=True))
+    return f"no number in {bad} seeds" if bad else ""
+
+
+def _too_few(seeds: int, fewest: int = FEWEST) -> str:
+    return "" if seeds >= fewest else f"{seeds} {'seed' if seeds == 1 else 'seeds'} of {fewest}"
 
 
 def with_interval(estimate: Estimate) -> str:

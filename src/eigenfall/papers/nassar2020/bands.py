@@ -10,10 +10,13 @@ Source: spec `nassar2020` §13.12.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
+from eigenfall.papers import verdicts
 from eigenfall.papers.found import accuracy, alpha
 from eigenfall.papers.nassar2020.found import Found, named
-from eigenfall.types import Record
+from eigenfall.papers.nassar2020.runs import arms
+from eigenfall.types import ClaimVerdict, Estimate, Record
 
 EPSILON = 0.05
 
@@ -70,7 +73,29 @@ ORDER = ("deep Jacobian", "deep spectral, step basis", "deep plain")
 """Of the named worst case at the same ε, highest first."""
 
 
+def held(found: Found) -> list[tuple[Band, Estimate, ClaimVerdict]]:
+    """Each band with our mean over seeds and whether it lies inside; NOT TESTED unless every seed went into it."""
+    told = []
+    for band in BANDS:
+        if not found.has(band.arm):
+            continue
+        mean = verdicts.interval(found.values(band.arm, band.number))
+        verdict: ClaimVerdict = "HOLDS" if band.low <= mean.value <= band.high else "FAILS"
+        told.append((band, mean, verdict if whole(found, band.arm) else "NOT TESTED"))
+    return told
+
+
+def ordered(found: Found) -> ClaimVerdict | None:
+    """Whether the means of the named worst case stand in their order; `None` if an arm is missing."""
+    if not found.has(*ORDER):
+        return None
+    if not all(whole(found, arm) for arm in ORDER):
+        return "NOT TESTED"
+    means = [verdicts.interval(found.values(arm, named(EPSILON))).value for arm in ORDER]
+    return "HOLDS" if all(one > other for one, other in pairwise(means)) else "FAILS"
+
+
 def whole(found: Found, arm: str) -> bool:
     """Whether every seed of the arm went into its mean."""
-    fewest = 5 if arm.startswith("deep") else 3
-    return len(found.seeds(arm)) >= fewest
+    seeds = next(each.seeds for each in arms(found.scale) if each.name == arm)
+    return set(seeds) <= set(found.seeds(arm))

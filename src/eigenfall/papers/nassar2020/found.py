@@ -15,10 +15,15 @@ from itertools import pairwise
 from eigenfall.check import need
 from eigenfall.papers import found
 from eigenfall.papers.found import Number, accuracy
-from eigenfall.papers.nassar2020.runs import arms
+from eigenfall.papers.nassar2020.runs import Arm, arms
 from eigenfall.papers.nassar2020.sizes import Scale
 from eigenfall.robustness import headline_stands
 from eigenfall.types import Record
+
+ALLOWED = 0.01
+"""How far validation accuracy may fall for a strength to be chosen."""
+MAIN = {"spectral": "spectral, fresh basis", "Jacobian": "Jacobian, equal updates"}
+"""The arm of the main strength; of shallow nets the Jacobian's has equal updates anyway."""
 
 
 class Found(found.Found):
@@ -108,3 +113,41 @@ def along(path: Sequence[tuple[float, float]], clean: float) -> tuple[float, boo
             return before + share * (after - before), True
     best = max(path)
     return best[1], False
+
+
+def chosen(found: Found, net: str, family: str) -> tuple[str, str]:
+    """The strongest penalty of a family whose mean validation accuracy lies at most a point below that of plain.
+
+    Args:
+        found: what the runs came to.
+        net: deep or shallow.
+        family: spectral, with a fresh basis, or Jacobian, with equal updates.
+
+    Returns:
+        The arm's name and why, in words; no name if none is allowed, or plain has no validation split.
+    """
+    plain = f"{net} plain"
+    if not found.has(plain) or math.isnan(floor := _mean(found, plain) - ALLOWED):
+        return "", "no validation split"
+    by = {strength_of(arm): arm.name for arm in arms(found.scale) if arm.net == net and _of_family(arm, family)}
+    allowed = [name for _, name in sorted(by.items()) if found.has(name) and _mean(found, name) >= floor]
+    if not allowed:
+        words = ", ".join(f"{one:g}" for one, name in sorted(by.items()) if found.has(name))
+        return "", f"no strength of {words or 'any'} keeps validation accuracy within 1 point of plain"
+    strength = next(one for one, name in by.items() if name == allowed[-1])
+    return allowed[-1], f"strength {strength:g}, the largest within 1 point of plain on validation"
+
+
+def strength_of(arm: Arm) -> float:
+    """Of its only penalty."""
+    return float(arm.penalties[0].strength) if arm.penalties else 0.0
+
+
+def _of_family(arm: Arm, family: str) -> bool:
+    swept = arm.kind == "sweep" and arm.name.startswith(f"{arm.net} {family} ")
+    return swept or arm.name in (f"{arm.net} {MAIN[family]}", f"{arm.net} {family}" if arm.net == "shallow" else "")
+
+
+def _mean(found: Found, name: str) -> float:
+    values = found.values(name, validation_accuracy)
+    return math.fsum(values) / len(values)

@@ -83,7 +83,7 @@ QUICK_BESIDE = ("shallow spectral, step basis",)
 def _layered(scale: Scale, net: Net) -> Iterator[Arm]:
     """Arms of experiments 2 and 3: several hidden layers, the last of them or all under the penalty."""
     size = SIZES[scale, net]
-    last = (f"hidden{_depth(size)}",)
+    last = (f"hidden{depth(size)}",)
 
     def arm(name: str, kind: Kind, *penalties: Any, **more: Any) -> Arm:
         held = {"architecture": size.network, "training": size.training, "seeds": size.seeds} | more
@@ -168,7 +168,8 @@ def _adversarial(training: Training) -> Training:
     return replace(training, adversarial=Adversarial(PGD["madry2018"], epsilon=ADVERSARIAL))
 
 
-def _depth(size: Size) -> int:
+def depth(size: Size) -> int:
+    """How many hidden layers."""
     return len(size.network.widths) + len(getattr(size.network, "channels", ()))
 
 
