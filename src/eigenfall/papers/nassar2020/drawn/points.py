@@ -1,0 +1,128 @@
+"""Arms as points: robust against clean accuracy, or against what may explain it; sweeps and stops are joined.
+
+Every mark is a mean over seeds with 95 % intervals both ways; of a single seed the intervals are that record's own.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from eigenfall.figures.style import REFERENCE, Series, across_seeds, log_ticks, plain
+from eigenfall.papers.drawn import canvas
+from eigenfall.types import Estimate, Row
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where one arm lies.
+
+    Attributes:
+        arm: its name, network and all.
+        seeds: that went into it.
+        x: one for each seed.
+        y: one for each seed.
+        label: beside the mark; "" for none.
+    """
+
+    arm: str
+    seeds: tuple[int, ...]
+    x: tuple[Estimate, ...]
+    y: tuple[Estimate, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Arms of one network in one pair of axes.
+
+    Attributes:
+        name: above the panel.
+        spots: by the look that they have in common: one of an arm, several of a sweep in the order of its strength.
+        x: label of the abscissa.
+        y: label of the ordinate.
+        log: whether the abscissa is logarithmic.
+        joined: looks whose spots a line joins.
+        at: abscissa of a dotted line; NaN: none.
+    """
+
+    name: str
+    spots: Mapping[str, tuple[Spot, ...]]
+    x: str
+    y: str
+    log: bool = False
+    joined: tuple[str, ...] = ()
+    at: float = math.nan
+
+
+def rows(planes: Sequence[Plane]) -> list[Row]:
+    """Every number that `scattered` draws: arm, seed, panel, x, y."""
+    return [
+        {"arm": spot.arm, "seed": seed, "panel": plane.name, "x": x.value, "y": y.value}
+        for plane in planes
+        for spots in plane.spots.values()
+        for spot in spots
+        for seed, x, y in zip(spot.seeds, spot.x, spot.y)
+    ]
+
+
+def scattered(
+    planes: Sequence[Plane], look: Mapping[str, Series], title: str, stamp: str, note: str, across: int = 2
+) -> Any:
+    """A panel for each plane.
+
+    Args:
+        planes: in the order of reading.
+        look: of everything in them.
+        title: what was found.
+        stamp: written across the figure; "" for none.
+        note: ends the caption.
+        across: panels side by side.
+
+    Returns:
+        The figure.
+
+    Raises:
+        ValueError: if there is nothing to draw.
+    """
+    names = canvas.in_all(plane.spots for plane in planes)
+    across = min(len(planes), across)
+    down = -(-len(planes) // across)
+    with canvas.house():
+        figure = canvas.empty(2.4 + 3.9 * down, title)
+        panels = list(figure.subplots(down, across, squeeze=False).flat)
+        for ax, plane in zip(panels, planes):
+            _plane(ax, plane, look)
+        for ax in panels[len(planes) :]:
+            ax.remove()
+        counts = [len(spot.seeds) for plane in planes for spots in plane.spots.values() for spot in spots]
+        keys = [canvas.key(look[name], name) for name in names]
+        caption = canvas.seeds_told(counts, "Mark", "bars: 95 % intervals over seeds") + (
+            "; bars: 95 % intervals of one seed over images or stimuli." if max(counts) == 1 else "."
+        )
+        return canvas.finish(figure, keys, f"{caption} {note}".strip(), stamp, 4)
+
+
+def _plane(ax: Any, plane: Plane, look: Mapping[str, Series]) -> None:
+    if plane.log:
+        ax.set_xscale("log")
+    for name, spots in plane.spots.items():
+        across = [across_seeds(spot.x) for spot in spots]
+        up = [across_seeds(spot.y, 0.0, 100.0) for spot in spots]
+        if name in plane.joined:
+            ax.plot([each.value for each in across], [each.value for each in up], color=look[name].colour,
+                    linestyle=look[name].line, linewidth=1.4, gid="path", zorder=2)  # fmt: skip
+        for spot, x, y in zip(spots, across, up):
+            canvas.cross(ax, x, y, look[name])
+            if spot.label:
+                ax.annotate(plain(spot.label, 20), (x.value, y.value), (7, -11), textcoords="offset points",
+                            fontsize=8.5, color=look[name].colour, zorder=6)  # fmt: skip
+    if not math.isnan(plane.at):
+        ax.axvline(plane.at, color=REFERENCE, linewidth=1, linestyle=":", gid="at", zorder=0)
+    ax.margins(0.12, 0.1)
+    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if ax.get_ylim()[0] < 15 else None)
+    if plane.log:
+        log_ticks(ax)
+    ax.set_title(plain(plane.name))
+    ax.set_xlabel(plane.x)
+    ax.set_ylabel(plane.y)
