@@ -26,13 +26,11 @@ from eigenfall.papers.found import Found
 from eigenfall.papers.nassar2020.drawn import sheets
 from eigenfall.papers.nassar2020.drawn.curves import Curve, Panel, rank_at
 from eigenfall.papers.nassar2020.drawn.sheets import Maps, Part
-from eigenfall.papers.nassar2020.runs import EPOCH_BASIS
 from eigenfall.papers.nassar2020.runs import arms as every_arm
-from eigenfall.papers.nassar2020.style import bare, looks, stamp_of
+from eigenfall.papers.nassar2020.style import TAU, bare, looks, stamp_of
 from eigenfall.sensitivity import sensitivity
 from eigenfall.types import Examples, Record, RobustnessCurve, Row
 
-TAU = int(EPOCH_BASIS.tau)
 STIMULI, IMAGES, RANK = 1000, 2, 50
 """Test images behind a map's covariance; how many of them are shown; the highest rank that is mapped."""
 
@@ -49,6 +47,7 @@ NOTES: dict[Semantics, str] = {
     "clipped to pixels.",
 }
 
+CLIPPED = "Noise is clipped to pixels in [0, 1]."
 JUDGED = 0.05
 """The budget that titles tell of."""
 
@@ -239,7 +238,7 @@ def sheet(title: str, shows: str, blocks: Mapping[str, Sequence[str]], needs: Se
     def draw(found: Found, semantics: Semantics) -> Any:
         made = collected(found, blocks, semantics, **settings)
         told = [_told(found, blocks[part.net], part) for part in made]
-        reading = "" if "perturbations" in settings else NOTES[semantics]
+        reading = CLIPPED if "perturbations" in settings else NOTES[semantics]
         missing = without(found, [arm for arm in arms if arm in names_at(found)])
         note = " ".join(filter(None, (reading, *told, missing, failing(found, arms))))
         names = {name for part in made for name in part.names}
@@ -270,6 +269,6 @@ def _title(made: Sequence[Part], semantics: Semantics) -> str:
         x = next(iter(panel.curves.values())).x.tolist()
         place = x.index(JUDGED) if JUDGED in x else len(x) - 1
         values = {arm: 100 * float(curve.y[:, place].mean()) for arm, curve in panel.curves.items()}
-        told.append(f"{part.net}: {canvas.told(values)}")
-        which = f"{panel.name[3:]} at {panel.x[panel.x.index(',') - 1]} = {x[place]:g}"
-    return f"Test images right, %, {which}. {'; '.join(told)}"
+        told.append(f"{part.net[:1].upper()}{part.net[1:]}: {canvas.told(values)}")
+        which = f"{panel.name[3:]}, {panel.x[panel.x.index(',') - 1]} = {x[place]:g}"
+    return f"Right, %, under {which}. {'. '.join(told)}"

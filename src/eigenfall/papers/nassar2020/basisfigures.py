@@ -1,9 +1,8 @@
 """The exponent along the penalty's basis beside the exact one through training, for each way of renewing the basis.
 
-    along the basis   unweighted, over ranks beyond τ, of the variances of a batch along the basis: what the penalty
-    sees exact             of the eigenvalues of the covariance that a new basis is made of, logged as it is renewed;
-    at the
-                      end of all training rows
+    along the basis   over ranks beyond τ, unweighted, of a batch's variances along the basis: what the penalty sees
+    exact             the same of eigenvalues: of the covariance that a new basis is made of, logged as it is renewed;
+                      at the end of the record's spectrum, which is of all training rows
 
 Where the two part, the basis is stale: the penalty is small and the spectrum stays steep.
 
@@ -16,6 +15,7 @@ from typing import Any
 
 import torch
 
+from eigenfall.excess import exponent
 from eigenfall.papers.drawn.canvas import number
 from eigenfall.papers.figuring import Figure, Semantics, there, without
 from eigenfall.papers.found import Found
@@ -23,7 +23,7 @@ from eigenfall.papers.nassar2020.drawn import exponents
 from eigenfall.papers.nassar2020.drawn.curves import Curve
 from eigenfall.papers.nassar2020.drawn.exponents import Trail
 from eigenfall.papers.nassar2020.runs import arms
-from eigenfall.papers.nassar2020.style import bare, looks
+from eigenfall.papers.nassar2020.style import TAU, bare, looks
 from eigenfall.types import Record, Row
 
 PENALTY = "spectral"
@@ -43,9 +43,14 @@ def trail(found: Found, arm: str, layer: str) -> Trail:
         f"{arm.partition(' ')[0]} {layer}",
         Curve(torch.tensor(shared, dtype=torch.float64), y.reshape(len(seeds), len(shared)), seeds),
         tuple(tuple(logged(record, f"{PENALTY}/{layer}/alpha")) for record in made),
-        tuple(logged(record, f"{PENALTY}/final_alpha/{layer}")[-1] for record in made),
+        tuple((float(record.history[-1]["step"]), at_end(record, layer)) for record in made),
         tuple(logged(record, f"{PENALTY}/final_staleness/{layer}")[-1][1] for record in made),
     )
+
+
+def at_end(record: Record, layer: str) -> float:
+    """Exponent of a record's spectrum over the ranks that the penalty's exponents are over."""
+    return float(exponent(record.measurement.spectra[layer].eigenvalues, TAU))
 
 
 def logged(record: Record, key: str) -> list[tuple[float, float]]:
@@ -104,7 +109,7 @@ def _title(made: Sequence[Trail]) -> str:
         return "Exact exponents at the end"
     widest = max(gaps, key=lambda name: gaps[name][1] - gaps[name][0])
     seen, exact = gaps[widest]
-    return f"At the end α is {number(exact)} where the penalty sees {number(seen)}: {widest}, the widest gap"
+    return f"Widest gap at the end: α is {number(exact)} where the penalty sees {number(seen)}, {widest}"
 
 
 def _mean(one: Trail) -> float:

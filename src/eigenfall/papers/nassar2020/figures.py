@@ -96,7 +96,7 @@ FIGURES: dict[str, Figure] = {
         },
         SHALLOW[:2],
         spectra=False,
-        perturbations={"noise": "white noise, clipped to pixels"},
+        perturbations={"noise": "white noise"},
     ),
     "figS-decay": sheet(
         "Appendix: weight decay",
@@ -126,10 +126,10 @@ FIGURES: dict[str, Figure] = {
         "Fronts",
         "worst-case against clean accuracy along strengths of the spectral and the Jacobian penalty, and along stops",
         _of("deep", "plain", STRENGTHS[0], JACOBIANS[0]),
-        ("stop", "spectral", "Jacobian"),
+        ("stop", "spectral", "Jacobian", "plain"),
         (CLEAN,),
-        "Numbers: a sweep’s weakest and strongest, 0 being plain training; of stops the first number of updates. All "
-        "arms of a network have equal updates but the stopped ones.",
+        "Numbers: the strongest of a sweep, which begins at plain training; of stops the first number of updates. All "
+        "arms of a network have equal updates but those stopped.",
         (STOPPED, SPECTRAL, JACOBIAN),
     ),
     "exact": basisfigures.figure(

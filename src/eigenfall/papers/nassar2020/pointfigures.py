@@ -9,8 +9,9 @@ Source: spec `nassar2020` §7, §8 (corrected additions; the paper draws none of
 """
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from scipy import stats
@@ -28,6 +29,9 @@ from eigenfall.types import Estimate, Record, Row
 NETS: tuple[Net, ...] = ("shallow", "deep", "cnn")
 MIDDLE = {SPECTRAL: ("spectral, fresh basis", f"{STRENGTH:g}"), JACOBIAN: ("Jacobian", "0.01")}
 """The arm of each sweep that has a name of its own, and its strength: of the Jacobian one of equal updates."""
+
+FEWEST = 5
+"""Arms over which a rank correlation is told."""
 
 One = Callable[[Record], Estimate]
 
@@ -74,8 +78,8 @@ def grouped(found: Found, net: Net, kinds: Sequence[str]) -> dict[str, list[tupl
     Args:
         found: what the runs came to.
         net: the network.
-        kinds: "single": arms that are no point of a sweep or a path; "stop"; "spectral", "Jacobian" and "decay": sweeps
-            in the order of their strength, beginning with plain training.
+        kinds: "single": arms that are no point of a sweep or a path; "plain": plain training alone; "stop"; "spectral",
+            "Jacobian" and "decay": sweeps in the order of their strength, beginning with plain training.
     """
     every = [arm for arm in arms(found.scale) if arm.net == net and found.has(arm.name)]
     plain = f"{net} plain"
@@ -90,6 +94,8 @@ def grouped(found: Found, net: Net, kinds: Sequence[str]) -> dict[str, list[tupl
             swept += [(name, MIDDLE[look][1]) for name in there(found, _middle(net, look))]
             swept.sort(key=lambda pair: float(pair[1]))
             groups[look] = [(plain, "0"), *swept] if found.has(plain) else swept
+    if "plain" in kinds and found.has(plain):
+        groups["plain"] = [(plain, "plain")]
     if "single" in kinds:
         groups |= {bare(arm.name): [(arm.name, "")] for arm in every if arm.kind not in ("stop", "sweep")}
     return groups
@@ -106,7 +112,8 @@ def spot(found: Found, arm: str, x: One, y: One, label: str) -> Spot:
     """An arm's seeds, of those where both numbers are finite."""
     made = [(seed, x(found.records[arm][seed]), y(found.records[arm][seed])) for seed in found.seeds(arm)]
     kept = [one for one in made if math.isfinite(one[1].value) and math.isfinite(one[2].value)]
-    return Spot(arm, *(tuple(one[place] for one in kept) for place in range(3)), label)
+    seeds, across, up = (tuple(column) for column in zip(*kept)) if kept else ((), (), ())
+    return Spot(arm, seeds, across, up, label)
 
 
 @dataclass(frozen=True)
@@ -146,14 +153,15 @@ def plane(found: Found, net: Net, kinds: Sequence[str], view: View, joined: Sequ
         if held := tuple(one for one in made if one.seeds):
             spots[look] = held
     ordinate = f"right in the worst case, ε = {size.epsilon:g}, %"
-    return Plane(f"{net}, {view.name}", spots, view.label, ordinate, view.log, tuple(joined), view.at)
+    return Plane(f"{net}: {view.name}", spots, view.label, ordinate, view.log, tuple(joined), view.at)
 
 
 def planes(found: Found, kinds: Sequence[str], views: Sequence[View], joined: Sequence[str] = ()) -> list[Plane]:
     """A plane for each network that has arms of these kinds, and each view."""
-    nets = [net for net in NETS if (found.scale, net) in SIZES]
+    nets: list[Net] = [net for net in NETS if (found.scale, net) in SIZES]
     every = [plane(found, net, kinds, view, joined) for net in nets for view in views]
-    return [one for one in every if one.spots]
+    whole = [replace(one, name=one.name.partition(":")[0]) if len(views) == 1 else one for one in every]
+    return [one for one in whole if one.spots]
 
 
 def figure(
@@ -198,7 +206,7 @@ def figure(
 def _means(one: Plane) -> dict[str, tuple[float, float]]:
     """Mean over seeds of both numbers of each arm, once."""
     return {
-        spot.arm: tuple(math.fsum(each.value for each in values) / len(values) for values in (spot.x, spot.y))
+        spot.arm: (statistics.fmean(each.value for each in spot.x), statistics.fmean(each.value for each in spot.y))
         for spots in one.spots.values()
         for spot in spots
     }
@@ -218,7 +226,8 @@ def _associated(made: Sequence[Plane]) -> str:
     told = []
     for one in made:
         means = list(_means(one).values())
-        if len(means) > 2:
-            rho = float(stats.spearmanr(*zip(*means)).statistic)
-            told.append(f"{one.name} {number(rho, 2)} ({len(means)} arms)")
-    return f"Rank correlation with robust accuracy over arms: {'; '.join(told)}" if told else "Robust accuracy of arms"
+        if len(means) >= FEWEST:
+            across, up = zip(*means)
+            rho: Any = stats.spearmanr(list(across), list(up))[0]
+            told.append(f"{one.name} {number(float(rho), 2)} over {len(means)} arms")
+    return f"Spearman’s ρ with robust accuracy: {'; '.join(told)}" if told else "Robust accuracy of arms"

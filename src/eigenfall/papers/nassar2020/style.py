@@ -10,6 +10,8 @@ from eigenfall.figures.style import Series, series
 from eigenfall.papers.found import Found
 from eigenfall.papers.nassar2020.runs import DECAY_SWEEP, JACOBIAN_SWEEP, SPECTRAL_SWEEP
 
+TAU = 10
+"""Of every spectral penalty of the arms: ranks that it leaves free."""
 STOPPED, SPECTRAL, JACOBIAN, DECAY = "plain, stopped early", "spectral sweep", "Jacobian sweep", "weight decay sweep"
 
 PLACES: dict[str, int] = {

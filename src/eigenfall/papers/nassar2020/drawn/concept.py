@@ -23,6 +23,7 @@ from eigenfall.types import Row
 
 ALPHAS = {"smooth, α = 4": 4.0, "at the border, α = 3": 3.0, "fractal, α = 1.04": 1.04}
 UNITS, STIMULI = 1000, 4000
+MARKED = [0, 9, 99, 999]
 
 
 def code(alpha: float, units: int = UNITS, stimuli: int = STIMULI) -> Float64[Tensor, "stimuli units"]:
@@ -75,9 +76,10 @@ def concept() -> Any:
                 set_label(f"direction {axis}", fontsize=8.5, labelpad=-12)
         ax = below.subplots(1, 1)
         ranks = torch.arange(1, UNITS + 1, dtype=torch.float64)
-        for place, (name, alpha) in enumerate(ALPHAS.items()):
+        for place, alpha in enumerate(ALPHAS.values()):
             look = series(place)
-            ax.loglog(ranks, ranks**-alpha, color=look.colour, linestyle=look.line, linewidth=1.8, gid="spectrum")
+            ax.loglog(ranks, ranks**-alpha, color=look.colour, linestyle=look.line, linewidth=1.8, gid="spectrum",
+                      marker=look.mark, markersize=6, markevery=MARKED)  # fmt: skip
         ax.loglog(ranks, 1 / ranks, color=INK, linewidth=1, linestyle=":", gid="guide")
         ax.set_ylim(1e-10, 2)
         ax.set_xlabel("rank n")

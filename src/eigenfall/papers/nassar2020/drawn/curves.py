@@ -21,6 +21,8 @@ from eigenfall.types import Row
 
 SHARE = 0.9
 """Of the variance, at the star."""
+FEW = 12
+"""Points of a line up to which each is marked."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +106,8 @@ def spectrum(ax: Any, panel: Panel, look: Mapping[str, Series], tau: int, guide:
         x, line = logs.x.numpy(), mean.exp()
         _line(ax, x, line.numpy(), look[arm])
         if len(curve.y) > 1:
-            ax.fill_between(x, (mean - deviation).exp().numpy(), (mean + deviation).exp().numpy(), color=look[arm].colour,
-                            alpha=BAND, linewidth=0, gid="sd")  # fmt: skip
+            ends = ((mean + side * deviation).exp().numpy() for side in (-1, 1))
+            ax.fill_between(x, *ends, color=look[arm].colour, alpha=BAND, linewidth=0, gid="sd")
         at = rank_at(line)
         ax.plot(x[at - 1], float(line[at - 1]), marker="*", markersize=13, color=look[arm].colour, linestyle="",
                 markeredgecolor=INK, markeredgewidth=0.7, gid="star", zorder=6)  # fmt: skip
@@ -141,8 +143,9 @@ def accuracies(ax: Any, panel: Panel, look: Mapping[str, Series]) -> None:
 
 
 def _line(ax: Any, x: Any, y: Any, look: Series) -> None:
+    every = 1 if len(x) <= FEW else (0.04 * (look.order % 6), 0.24)
     ax.plot(x, y, color=look.colour, linestyle=look.line, linewidth=1.7, marker=look.mark, markersize=4.5,
-            markevery=(0.04 * (look.order % 6), 0.24), gid="series", zorder=3)  # fmt: skip
+            markevery=every, gid="series", zorder=3)  # fmt: skip
 
 
 def _labels(ax: Any, panel: Panel) -> None:

@@ -22,7 +22,7 @@ class Trail:
         layer: the column.
         seen: exponent along the basis, by updates.
         exact: of each seed updates and exact exponents, where they were logged.
-        last: of each seed the updates at the end, and the exact exponent there.
+        last: of each seed the updates at the end, and the exact exponent there, of all training rows.
         staleness: of each seed, at the end, how much more the penalty of the exact spectrum is than that along the
             basis.
     """
@@ -91,7 +91,7 @@ def exponents(trails: Sequence[Trail], look: dict[str, Series], title: str, note
             ax.set_xlabel("updates")
         counts = [len(one.seen.seeds) for one in trails]
         caption = canvas.seeds_told(counts, "Line", "band: ± one standard deviation of a seed") + "."
-        keys = [canvas.key(look[basis], f"along the basis: {basis}") for basis in bases]
+        keys = [_key(look[basis], basis) for basis in bases]
         return canvas.finish(figure, [*keys, *_keys()], f"{caption} {note}".strip(), "", 3)
 
 
@@ -110,6 +110,12 @@ def _trail(ax: Any, one: Trail, look: Series) -> None:
     words = f"s_R at the end {number(max(one.staleness), 2)}"
     ax.text(0.97, 0.96, words, transform=ax.transAxes, ha="right", va="top", fontsize=8.5, gid="staleness")
     ax.locator_params(axis="x", nbins=4)
+
+
+def _key(look: Series, basis: str) -> Any:
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=look.colour, linestyle=look.line, linewidth=2, label=f"along the basis: {plain(basis)}")
 
 
 def _keys() -> list[Any]:

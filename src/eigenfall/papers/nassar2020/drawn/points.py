@@ -56,12 +56,11 @@ class Plane:
 
 
 def rows(planes: Sequence[Plane]) -> list[Row]:
-    """Every number that `scattered` draws: arm, seed, panel, x, y."""
+    """Every number that `scattered` draws, once: arm, seed, panel, x, y."""
     return [
         {"arm": spot.arm, "seed": seed, "panel": plane.name, "x": x.value, "y": y.value}
         for plane in planes
-        for spots in plane.spots.values()
-        for spot in spots
+        for spot in {spot.arm: spot for spots in plane.spots.values() for spot in spots}.values()
         for seed, x, y in zip(spot.seeds, spot.x, spot.y)
     ]
 
@@ -100,29 +99,49 @@ def scattered(
         caption = canvas.seeds_told(counts, "Mark", "bars: 95 % intervals over seeds") + (
             "; bars: 95 % intervals of one seed over images or stimuli." if max(counts) == 1 else "."
         )
+        caption += " Bars are cut where they leave the axes."
         return canvas.finish(figure, keys, f"{caption} {note}".strip(), stamp, 4)
 
 
 def _plane(ax: Any, plane: Plane, look: Mapping[str, Series]) -> None:
     if plane.log:
         ax.set_xscale("log")
+    own = {spots[0].arm for spots in plane.spots.values() if len(spots) == 1}
+    every: tuple[list[Estimate], list[Estimate]] = ([], [])
     for name, spots in plane.spots.items():
-        across = [across_seeds(spot.x) for spot in spots]
-        up = [across_seeds(spot.y, 0.0, 100.0) for spot in spots]
+        across, up = ([across_seeds(each) for each in both] for both in zip(*((spot.x, spot.y) for spot in spots)))
+        every[0].extend(across)
+        every[1].extend(up)
         if name in plane.joined:
             ax.plot([each.value for each in across], [each.value for each in up], color=look[name].colour,
                     linestyle=look[name].line, linewidth=1.4, gid="path", zorder=2)  # fmt: skip
         for spot, x, y in zip(spots, across, up):
-            canvas.cross(ax, x, y, look[name])
+            if len(spots) == 1 or spot.arm not in own:  # an arm that has a look of its own is marked in that alone
+                canvas.cross(ax, x, y, look[name])
             if spot.label:
                 ax.annotate(plain(spot.label, 20), (x.value, y.value), (7, -11), textcoords="offset points",
                             fontsize=8.5, color=look[name].colour, zorder=6)  # fmt: skip
     if not math.isnan(plane.at):
         ax.axvline(plane.at, color=REFERENCE, linewidth=1, linestyle=":", gid="at", zorder=0)
-    ax.margins(0.12, 0.1)
-    ax.set_ylim(bottom=min(0.0, ax.get_ylim()[0]) if ax.get_ylim()[0] < 15 else None)
+    ax.set_xlim(*_limits(every[0], plane.log))
+    ax.set_ylim(*_limits(every[1], False))
     if plane.log:
         log_ticks(ax)
     ax.set_title(plain(plane.name))
     ax.set_xlabel(plane.x)
     ax.set_ylabel(plane.y)
+
+
+def _limits(values: Sequence[Estimate], log: bool) -> tuple[float, float]:
+    """Ends of an axis: all marks, and beyond the outer ones half a middling interval, at most as far as they span."""
+    scale = math.log if log else float
+    marks = [scale(each.value) for each in values]
+    ends = [
+        (scale(each.low), scale(each.high)) for each in values if math.isfinite(each.low) and (each.low > 0 or not log)
+    ]
+    span = max(marks) - min(marks)
+    half = sorted((high - low) / 2 for low, high in ends)
+    needed = 1.15 * half[len(half) // 2] if half else 0.0
+    edge = max(0.12 * span, min(needed, span)) or needed or 0.1 * abs(marks[0]) or 1.0
+    low, high = min(marks) - edge, max(marks) + edge
+    return (math.exp(low), math.exp(high)) if log else (low, high)

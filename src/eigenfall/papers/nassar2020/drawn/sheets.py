@@ -92,7 +92,7 @@ def rows(parts: Sequence[Part]) -> list[Row]:
 
 
 def sheet(parts: Sequence[Part], look: dict[str, Series], tau: int, title: str, stamp: str, note: str) -> Any:
-    """A block for each network: spectra and accuracies, then a row of maps for each arm.
+    """A block for each network, under one another: spectra and accuracies, then maps; without spectra side by side.
 
     Args:
         parts: the networks.
@@ -112,8 +112,12 @@ def sheet(parts: Sequence[Part], look: dict[str, Series], tau: int, title: str, 
     stars = any(part.spectra for part in parts)
     heights = [_height(part) for part in parts]
     with canvas.house():
-        figure = canvas.empty(sum(heights) + 2.3, title)
-        blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+        if stars:
+            figure = canvas.empty(sum(heights) + 2.3, title)
+            blocks = figure.subfigures(len(parts), 1, height_ratios=heights, squeeze=False)[:, 0]
+        else:
+            figure = canvas.empty(max(heights) + 2.3, title)
+            blocks = figure.subfigures(1, len(parts), squeeze=False)[0]
         for block, part in zip(blocks, parts):
             _part(block, part, look, tau, len(parts) > 1)
         entries = [canvas.key(look[name], name) for name in names]
