@@ -50,13 +50,16 @@ def reference_rows(
     return torch.randperm(available, generator=generator, device=generator.device)[:count].cpu()
 
 
-def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["float64", "model"]) -> dict[str, Tensor]:
+def covariances(
+    pieces: Iterable[Mapping[str, Tensor]], precision: Literal["float64", "model"], centre: float | None = None
+) -> dict[str, Tensor]:
     """Covariance of each layer over pieces of its samples, `(units, units)` float64.
 
     Args:
         pieces: `(samples, units)` by layer, one piece after the other.
         precision: "float64" adds centred products up, with divisor N − 1; "model" holds all samples at once and
             multiplies in their own type, with divisor N.
+        centre: what is taken off every unit instead of its mean, which makes second moments of them.
 
     Raises:
         ValueError: if a layer is not finite.
@@ -72,10 +75,10 @@ def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["floa
             if name not in sums:
                 sums[name] = UnitSide(values.shape[1], device=values.device)
             sums[name].add(values)
-    found = {name: total.matrix / (total.count - 1) for name, total in sums.items()}
+    found = {name: _moments(total, centre) / (total.count - 1) for name, total in sums.items()}
     for name, parts in held.items():
         values = torch.cat(parts)
-        values = values - values.mean(0)
+        values = values - (values.mean(0) if centre is None else centre)
         found[name] = doubled(values.T @ values / len(values))
     for name, covariance in found.items():
         need(
@@ -85,6 +88,14 @@ def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["floa
             remedy="Lower the learning rate or the penalties' strength.",
         )
     return {name: (covariance + covariance.T) / 2 for name, covariance in found.items()}
+
+
+def _moments(total: UnitSide, centre: float | None) -> Tensor:
+    """Σ (x − c)(x − c)ᵀ about the mean, or about a number."""
+    if centre is None:
+        return total.matrix
+    off = total.mean - centre
+    return total.matrix + total.count * torch.outer(off, off)
 
 
 def random_projection(units: int, onto: int, generator: torch.Generator) -> Float64[Tensor, "units onto"]:

@@ -31,25 +31,28 @@ class _ProjectedVariances(torch.autograd.Function):
     """eₙ = ‖Pₙ‖²/(B−1), P = (H − h̄)V. Two products of B × D × ranks, one each way, and no other large pass."""
 
     @staticmethod
-    def forward(ctx, responses: Tensor, basis: Tensor) -> tuple[Tensor, Tensor]:
-        projected = (responses - responses.mean(0)) @ basis
+    def forward(ctx, responses: Tensor, basis: Tensor, centre: float | None) -> tuple[Tensor, Tensor]:
+        projected = (responses - (responses.mean(0) if centre is None else centre)) @ basis
         ctx.save_for_backward(projected, basis)
         ctx.mark_non_differentiable(projected)
         return projected.square().sum(0) / (len(responses) - 1), projected
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # the columns of P sum to zero, so the mean's own dependence on H drops out
+    def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        # about the mean the columns of P sum to zero, so its own dependence on H drops out; a constant has none
         projected, basis = ctx.saved_tensors
-        return (projected * (gradients[0] * (2 / (len(projected) - 1)))) @ basis.T, None
+        return (projected * (gradients[0] * (2 / (len(projected) - 1)))) @ basis.T, None, None
 
 
 def projected_variances(
-    responses: Float[Tensor, "samples units"], basis: Float[Tensor, "units ranks"]
+    responses: Float[Tensor, "samples units"], basis: Float[Tensor, "units ranks"], centre: float | None = None
 ) -> tuple[Float[Tensor, " ranks"], Float[Tensor, "samples ranks"]]:
-    """Variance of the responses along each column of a constant basis, and the centred projections (no gradient)."""
-    return _ProjectedVariances.apply(responses, basis)
+    """Variance of the responses along each column of a constant basis, and the centred projections (no gradient).
+
+    With a centre, second moments about that number instead, divided by B − 1 as well.
+    """
+    return _ProjectedVariances.apply(responses, basis, centre)
 
 
 def doubled(values: Tensor) -> Tensor:

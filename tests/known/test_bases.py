@@ -46,6 +46,15 @@ def test_covariance_in_the_model_s_own_precision():
     assert_close(found, found.float().double(), rtol=0, atol=1e-7)
 
 
+@pytest.mark.parametrize("precision, divisor", [("float64", 89), ("model", 90)])
+def test_second_moments_about_a_number(precision, divisor):
+    rows = torch.randn(90, 7, generator=seeded(0), dtype=torch.float64) + 2
+    off = rows - 0.5
+    expected = sum(torch.outer(row, row) for row in off) / divisor
+    found = covariances([{"a": rows[:50]}, {"a": rows[50:]}], precision, 0.5)["a"]
+    assert_close(found, expected, rtol=1e-12, atol=0)
+
+
 @pytest.mark.parametrize("precision", ["float64", "model"])
 def test_a_layer_that_is_not_finite_is_named(precision):
     rows = torch.randn(9, 3, generator=seeded(0))

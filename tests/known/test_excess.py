@@ -140,6 +140,17 @@ def test_variances_along_a_basis(samples):
         once.sum().backward()
 
 
+def test_second_moments_along_a_basis():
+    """About a number instead of the mean: what a slip of Holzhausen et al. 2024 makes of a covariance."""
+    responses = torch.randn(30, 8, generator=seeded(0), dtype=torch.float64) + 3
+    basis = torch.linalg.qr(torch.randn(8, 6, generator=seeded(1), dtype=torch.float64)).Q
+    about = [sum(float((row - 0.5) @ basis[:, n]) ** 2 for row in responses) / 29 for n in range(6)]
+    variances, projected = projected_variances(responses, basis, 0.5)
+    assert_close(variances, torch.tensor(about, dtype=torch.float64), rtol=1e-12, atol=0)
+    assert_close(projected, (responses - 0.5) @ basis)
+    assert gradcheck(lambda h: projected_variances(h, basis, 0.5)[0], responses.requires_grad_())
+
+
 @pytest.mark.parametrize("samples", [6, 30])
 @pytest.mark.parametrize("remembered", [False, True])
 def test_exact_eigenvalues_and_their_gradient(samples, remembered):

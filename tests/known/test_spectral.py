@@ -11,6 +11,7 @@ from codes import code, passed, reference, rotation, started, total
 from exact import power_law, seeded
 from torch.testing import assert_close
 
+from eigenfall.excess import exponent
 from eigenfall.parts import read
 from eigenfall.penalties.spectral import CHECK_EVERY, EXCESS, LEVEL, PRESETS, Spectral
 
@@ -351,6 +352,34 @@ def test_an_unanchored_loss_knows_a_unit():
     assert float(total(part, law, started(part, law))) == pytest.approx(0, abs=1e-12)
     double = {"currents": 2**0.5 * law["currents"]}  # every eigenvalue is twice the target: 29 terms of 1 + 1
     assert float(total(part, double, started(part, double))) == pytest.approx(2 * 29 / 30, rel=1e-9)
+
+
+def test_a_centre_makes_second_moments_of_the_basis_and_of_a_batch():
+    """The slip of their code: a mean that is not taken off is the first eigenvalue, and V's first column."""
+    rows = {"currents": code(300, 30) + 4}
+    part = replace(PRESETS["holzhausen2024"], rows=300, precision="float64", centre=0.5)
+    state = started(part, rows)
+    off = rows["currents"] - 0.5
+    moments = sum(torch.outer(row, row) for row in off)
+    assert_close(state.basis["currents"].T @ (moments / 299) @ state.basis["currents"],
+                 torch.linalg.eigvalsh(moments / 299).flip(0).diag(), rtol=1e-10, atol=1e-10)  # fmt: skip
+    batch = rows["currents"][:20]
+    along = sorted((float(((batch - 0.5) @ v).square().sum()) / 19 for v in state.basis["currents"].T), reverse=True)
+    looped = sum((e * n - 1) ** 2 + max(0.0, e * n - 1) for n, e in enumerate(along, 1) if n >= 2 and e > 0) / 30
+    assert float(total(part, {"currents": batch}, state)) == pytest.approx(looped, rel=1e-10)
+    final = part.staleness(state, reference(rows), seeded(0))["currents"]
+    assert final.true_alpha == pytest.approx(
+        float(exponent(torch.linalg.eigvalsh(torch.cov(rows["currents"].T)).flip(0), 0)), rel=1e-8
+    )
+
+
+def test_exact_eigenvalues_have_no_centre():
+    with pytest.raises(ValueError) as refusal:
+        Spectral(estimator="exact", centre=0.02)
+    assert str(refusal.value) == (
+        'Expected estimator="fixed_basis" or "low_rank" with a centre, got estimator="exact". '
+        "Its eigenvalues are a covariance's: leave centre out."
+    )
 
 
 def test_rows_are_as_many_as_a_batch_and_new_for_each_basis():

@@ -99,6 +99,8 @@ class Spectral:
             1200 units that fall as 1/n fall as n^−0.83 in 170 directions, those that fall as n^−2 nearly as before.
         projected: how many directions "project" has; a map with no more units is taken whole.
         max_units: wider layers are refused.
+        centre: what is taken off every unit before its moments: none, its mean; a number, that, which makes second
+            moments of covariances, as a slip does in the code of Holzhausen et al. 2024. Not with "exact".
     """
 
     cite: ClassVar[str] = "nassar2020"
@@ -130,6 +132,7 @@ class Spectral:
     view: Literal["channels", "pool", "flatten", "project"] = "channels"
     projected: int = later(512)
     max_units: int = 8192
+    centre: float | None = later(None)
 
     def __post_init__(self) -> None:
         need(
@@ -157,6 +160,12 @@ class Spectral:
                 got=f"{len(value) if isinstance(value, tuple) else 1}",
                 remedy="Name the layers in the order of the values.",
             )
+        need(
+            self.centre is None or self.estimator != "exact",
+            expected='estimator="fixed_basis" or "low_rank" with a centre',
+            got='estimator="exact"',
+            remedy="Its eigenvalues are a covariance's: leave centre out.",
+        )
         need_subset(self)
 
     def start(self, reference: Reference, generator: torch.Generator) -> SpectralState:
@@ -258,9 +267,9 @@ class Spectral:
     ) -> Mapping[str, Staleness]:
         """Exact staleness of each layer's basis on ten rows per unit, or all if there are fewer, in eval mode.
 
-        A run that ends with `stale` in any layer must be marked so.
+        A run that ends with `stale` in any layer must be marked so. It is of the covariance, whatever the `centre`.
         """
-        closely = replace(self, rows="enough", replacement=False, mode="eval", precision="float64")
+        closely = replace(self, rows="enough", replacement=False, mode="eval", precision="float64", centre=None)
         indices = closely._draw(reference, state.basis, generator)
         return {
             name: self._staleness(covariance, symmetric_eigenvalues(covariance), state.basis[name], place)
@@ -293,7 +302,8 @@ class Spectral:
                 else:
                     yield name, law.doubled(values) @ law.doubled(projection[name])
 
-        return covariances((dict(seen(found)) for found in reference(indices, self.mode)), self.precision)
+        pieces = (dict(seen(found)) for found in reference(indices, self.mode))
+        return covariances(pieces, self.precision, self.centre)
 
     def _renewed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """The state with a new basis; what it had averaged over batches is kept."""
@@ -353,14 +363,14 @@ class Spectral:
             # rank τ + 1, which the anchor reads, then the ranks drawn; no other column is touched
             columns = basis[:, torch.cat([torch.full_like(drawn[:1], tau), drawn - 1])]
             columns = columns if projection is None else projection @ columns
-            variances, projected = law.projected_variances(values, columns)
+            variances, projected = law.projected_variances(values, columns, self.centre)
             return Seen(variances[1:], variances[0], projected[:, 1:], drawn)
         if projection is not None:
             values = values @ projection
         if self.estimator == "exact":
             eigenvalues, remembered = self._exact(values, state, name)
             return Seen(eigenvalues, eigenvalues[tau], remembered=remembered)
-        eigenvalues, projected = law.projected_variances(values, basis)
+        eigenvalues, projected = law.projected_variances(values, basis, self.centre)
         if self.order == "rank":
             eigenvalues = eigenvalues.sort(descending=True).values
         return Seen(eigenvalues, eigenvalues[tau], projected[:, tau:])
