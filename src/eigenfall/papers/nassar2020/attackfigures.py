@@ -11,6 +11,7 @@ Differs from the source: which ranks and images it maps is not known; here n = 1
 """
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -39,7 +40,7 @@ PERTURBATIONS: dict[Semantics, dict[str, str]] = {
     "corrected": {"headline": "worst case of all attacks", "noise": "white noise"},
 }
 """What a record calls a curve, and its name here, by semantics."""
-AXES = {"noise": "standard deviation σ, pixels in [0, 1]"}
+AXES = {"noise": "noise σ, pixels in [0, 1]"}
 EPSILON = "L∞ budget ε, pixels in [0, 1]"
 NOTES: dict[Semantics, str] = {
     "published": "Published reading: attacks on raw cross-entropy from the clean image; each ε is counted by itself.",
@@ -121,29 +122,29 @@ def summary(found: Found, arms: Sequence[str], layers: Sequence[str], net: str) 
     return tuple(told)
 
 
-def summary_told(found: Found, arms: Sequence[str], layers: Sequence[str]) -> str:
-    """The same in words, means over seeds, with the window and the rows; empty without a fit."""
+def summary_told(found: Found, blocks: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> str:
+    """The same in words, means over seeds, of blocks: name, arms and layers; empty without a fit."""
     told, rows, windows = [], set(), set()
-    for layer in layers:
-        each = []
-        for arm in there(found, arms):
-            made = [found.records[arm][seed].measurement for seed in found.seeds(arm)]
-            fits = [one.fits[layer] for one in made if layer in one.fits]
-            if not fits:
-                continue
-            rows |= {one.spectra[layer].stimuli for one in made}
-            windows |= {fit.used for fit in fits}
-            values = [math.fsum(fit.alpha for fit in fits), math.fsum(fit.r2 for fit in fits)]
-            alpha, r2 = (value / len(fits) for value in values)
-            n90, pr = (_mean(made, layer, quantity) for quantity in ("rank_at_90_percent", "participation_ratio"))
-            each.append(f"{bare(arm)} {alpha:.2f} / {r2:.2f} / {n90:.0f} / {pr:.1f}")
-        if each:
-            told.append(f"{layer}: {'; '.join(each)}")
+    for name, arms, layers in blocks:
+        for layer in layers:
+            each = []
+            for arm in there(found, arms):
+                made = [found.records[arm][seed].measurement for seed in found.seeds(arm)]
+                fits = [one.fits[layer] for one in made if layer in one.fits]
+                if not fits:
+                    continue
+                rows |= {one.spectra[layer].stimuli for one in made}
+                windows |= {fit.used for fit in fits}
+                alpha, r2 = statistics.fmean(fit.alpha for fit in fits), statistics.fmean(fit.r2 for fit in fits)
+                n90, pr = (_mean(made, layer, quantity) for quantity in ("rank_at_90_percent", "participation_ratio"))
+                each.append(f"{bare(arm)} {alpha:.2f} / {r2:.2f} / {n90:.0f} / {pr:.1f}")
+            if each:
+                told.append(f"{name[:1].upper()}{name[1:]}, {layer}: {'; '.join(each)}")
     if not told:
         return ""
-    window = ", ".join(f"{first}–{last}" for first, last in sorted(windows))
-    over = ", ".join(str(count) for count in sorted(rows))
-    return f"α (n = {window}) / its R² / n90 / participation ratio, {over} training rows: {'. '.join(told)}."
+    window = " or ".join(f"{first}–{last}" for first, last in sorted(windows))
+    over = " or ".join(str(count) for count in sorted(rows))
+    return f"α (n = {window}) / its R² / n90 / participation ratio, {over} training rows. {'. '.join(told)}."
 
 
 def _mean(made: Sequence[Any], layer: str, quantity: str) -> float:
@@ -153,7 +154,7 @@ def _mean(made: Sequence[Any], layer: str, quantity: str) -> float:
         for row in one.rows
         if row["quantity"] == quantity and row.get("layer") == layer
     ]
-    return math.fsum(values) / len(values) if values else math.nan
+    return statistics.fmean(values) if values else math.nan
 
 
 @lru_cache(maxsize=2)
@@ -237,10 +238,10 @@ def sheet(title: str, shows: str, blocks: Mapping[str, Sequence[str]], needs: Se
 
     def draw(found: Found, semantics: Semantics) -> Any:
         made = collected(found, blocks, semantics, **settings)
-        told = [_told(found, blocks[part.net], part) for part in made]
+        told = summary_told(found, [(part.net, blocks[part.net], _layers(part)) for part in made])
         reading = CLIPPED if "perturbations" in settings else NOTES[semantics]
         missing = without(found, [arm for arm in arms if arm in names_at(found)])
-        note = " ".join(filter(None, (reading, *told, missing, failing(found, arms))))
+        note = " ".join(filter(None, (reading, told, missing, failing(found, arms))))
         names = {name for part in made for name in part.names}
         return sheets.sheet(made, looks(names), TAU, _title(made, semantics), stamp_of(found, arms), note)
 
@@ -256,9 +257,8 @@ def names_at(found: Found) -> set[str]:
     return {arm.name for arm in every_arm(found.scale)}
 
 
-def _told(found: Found, arms: Sequence[str], part: Part) -> str:
-    words = summary_told(found, arms, [panel.name.rpartition(" ")[2] for panel in part.spectra])
-    return f"{part.net[:1].upper()}{part.net[1:]}: {words}" if words else ""
+def _layers(part: Part) -> list[str]:
+    return [panel.name.rpartition(" ")[2] for panel in part.spectra]
 
 
 def _title(made: Sequence[Part], semantics: Semantics) -> str:
@@ -269,6 +269,8 @@ def _title(made: Sequence[Part], semantics: Semantics) -> str:
         x = next(iter(panel.curves.values())).x.tolist()
         place = x.index(JUDGED) if JUDGED in x else len(x) - 1
         values = {arm: 100 * float(curve.y[:, place].mean()) for arm, curve in panel.curves.items()}
-        told.append(f"{part.net[:1].upper()}{part.net[1:]}: {canvas.told(values)}")
+        ends = f"{canvas.number(min(values.values()))} to {canvas.number(max(values.values()))}"
+        words = canvas.told(values) if len(made) < 3 else ends
+        told.append(f"{part.net[:1].upper()}{part.net[1:]}: {words}")
         which = f"{panel.name[3:]}, {panel.x[panel.x.index(',') - 1]} = {x[place]:g}"
     return f"Right, %, under {which}. {'. '.join(told)}"

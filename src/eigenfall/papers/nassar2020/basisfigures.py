@@ -10,6 +10,7 @@ Source: spec `nassar2020` §3, §8 (a corrected addition; the paper does not dra
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -113,4 +114,4 @@ def _title(made: Sequence[Trail]) -> str:
 
 
 def _mean(one: Trail) -> float:
-    return math.fsum(value for _, value in one.last) / len(one.last)
+    return statistics.fmean(value for _, value in one.last)

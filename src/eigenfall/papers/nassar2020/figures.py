@@ -7,28 +7,33 @@ from functools import partial
 
 from eigenfall.papers import figuring
 from eigenfall.papers.figuring import Figure
+from eigenfall.papers.found import SCALES
 from eigenfall.papers.nassar2020 import basisfigures, pointfigures
 from eigenfall.papers.nassar2020.attackfigures import sheet
 from eigenfall.papers.nassar2020.drawn import concept
 from eigenfall.papers.nassar2020.pointfigures import ALPHA, CLEAN, STEEPNESS
-from eigenfall.papers.nassar2020.runs import DECAY_SWEEP, JACOBIAN_SWEEP, SPECTRAL_SWEEP
+from eigenfall.papers.nassar2020.runs import DECAY_SWEEP, JACOBIAN_SWEEP, SPECTRAL_SWEEP, arms
 from eigenfall.papers.nassar2020.style import JACOBIAN, SPECTRAL, STOPPED
 
 LAYERED = ("deep", "cnn")
 
 
+KNOWN = {arm.name for scale in SCALES for arm in arms(scale)}
+
+
 def _of(net: str, *names: str) -> tuple[str, ...]:
-    return tuple(f"{net} {name}" for name in names)
+    """Arms of a network, of those that some scale has."""
+    return tuple(name for name in (f"{net} {name}" for name in names) if name in KNOWN)
 
 
-SHALLOW = _of("shallow", "plain", "spectral, epoch basis", "spectral, step basis")
-LAST = ("plain", "whitened", "last layer, step basis", "whitened, last layer")
-WHOLE = ("plain", "spectral, epoch basis", "spectral, step basis", "Jacobian")
+
+BASES = ("spectral, epoch basis", "spectral, step basis", "spectral, fresh basis")
+SHALLOW = _of("shallow", "plain", *BASES)
+LAST = ("plain", "whitened", "last layer, step basis", "last layer, fresh basis", "whitened, last layer")
+WHOLE = ("plain", *BASES, "Jacobian")
 STRENGTHS = tuple(f"spectral {strength:g}" for strength in SPECTRAL_SWEEP)
 JACOBIANS = tuple(f"Jacobian {strength:g}" for strength in JACOBIAN_SWEEP)
 DECAYS = tuple(f"decay {strength:g}" for strength in DECAY_SWEEP)
-
-BASES = ("spectral, epoch basis", "spectral, step basis", "spectral, fresh basis")
 
 FIGURES: dict[str, Figure] = {
     "fig1": Figure(
@@ -50,14 +55,14 @@ FIGURES: dict[str, Figure] = {
         "Figure 3",
         "the last hidden layer under the penalty, the middle one whitened or not",
         {net: _of(net, *LAST) for net in LAYERED},
-        _of("deep", *LAST),
+        _of("deep", "plain", "whitened", "whitened, last layer"),
         mapped=True,
     ),
     "fig4": sheet(
         "Figure 4",
         "all hidden layers under the penalty, beside the Jacobian's",
         {net: _of(net, *WHOLE) for net in LAYERED},
-        _of("deep", "plain", "spectral, step basis", "Jacobian"),
+        _of("deep", "plain", BASES[0], "Jacobian"),
         every_layer=True,
         mapped=True,
     ),
@@ -72,9 +77,9 @@ FIGURES: dict[str, Figure] = {
         "the spectral penalty with a fresh basis, and the Jacobian's, at every strength",
         {
             "shallow, spectral": _of("shallow", "plain", *STRENGTHS, "spectral, fresh basis"),
-            "shallow, Jacobian": _of("shallow", "plain", *JACOBIANS[:2], "Jacobian", *JACOBIANS[2:]),
+            "shallow, Jacobian": _of("shallow", "plain", *JACOBIANS, "Jacobian"),
             "deep, spectral": _of("deep", "plain", *STRENGTHS, "spectral, fresh basis"),
-            "deep, Jacobian": _of("deep", "plain", *JACOBIANS[:2], "Jacobian, equal updates", *JACOBIANS[2:]),
+            "deep, Jacobian": _of("deep", "plain", *JACOBIANS, "Jacobian, equal updates"),
         },
         _of("deep", "plain", STRENGTHS[0], JACOBIANS[0]),
     ),
@@ -92,7 +97,7 @@ FIGURES: dict[str, Figure] = {
         "accuracy under white noise of every net of the paper",
         {
             "shallow": SHALLOW,
-            **{net: _of(net, *LAST, "spectral, step basis", "Jacobian") for net in LAYERED},
+            **{net: _of(net, *LAST, *BASES[1:], "Jacobian") for net in LAYERED},
         },
         SHALLOW[:2],
         spectra=False,
@@ -136,7 +141,7 @@ FIGURES: dict[str, Figure] = {
         "Exact and seen",
         "α of the exact spectrum beside that along the penalty’s basis, through training",
         tuple(f"{net} {basis}" for net in ("deep", "shallow") for basis in BASES),
-        _of("deep", *BASES[:2]),
+        _of("deep", BASES[0]),
     ),
 }
 

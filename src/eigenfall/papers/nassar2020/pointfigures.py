@@ -126,6 +126,7 @@ class View:
         label: of the abscissa, with its unit.
         log: whether it is logarithmic.
         at: where a dotted line stands; NaN: nowhere.
+        share: whether it is in per cent of images.
     """
 
     name: str
@@ -133,9 +134,10 @@ class View:
     label: str
     log: bool = False
     at: float = math.nan
+    share: bool = False
 
 
-CLEAN = View("clean accuracy", clean, "clean test images right, %")
+CLEAN = View("clean accuracy", clean, "clean test images right, %", share=True)
 ALPHA = View("α", last_alpha, "α of the last hidden layer", at=1.0)
 STEEPNESS = View("steepness", steepness, "median ‖J‖_F of the outputs, logits per unit of pixels", log=True)
 
@@ -153,7 +155,7 @@ def plane(found: Found, net: Net, kinds: Sequence[str], view: View, joined: Sequ
         if held := tuple(one for one in made if one.seeds):
             spots[look] = held
     ordinate = f"right in the worst case, ε = {size.epsilon:g}, %"
-    return Plane(f"{net}: {view.name}", spots, view.label, ordinate, view.log, tuple(joined), view.at)
+    return Plane(f"{net}: {view.name}", spots, view.label, ordinate, view.log, tuple(joined), view.at, view.share)
 
 
 def planes(found: Found, kinds: Sequence[str], views: Sequence[View], joined: Sequence[str] = ()) -> list[Plane]:

@@ -87,8 +87,8 @@ def exponents(trails: Sequence[Trail], look: dict[str, Series], title: str, note
                 if basis == bases[0]:
                     ax.set_title(plain(layer))
             row[0].set_ylabel(f"{plain(basis.rpartition(', ')[2])}\nexponent α")
-        for ax in grid[-1]:
-            ax.set_xlabel("updates")
+        for column in grid.T:
+            next(ax for ax in column[::-1] if ax.axison).set_xlabel("updates")
         counts = [len(one.seen.seeds) for one in trails]
         caption = canvas.seeds_told(counts, "Line", "band: ± one standard deviation of a seed") + "."
         keys = [_key(look[basis], basis) for basis in bases]

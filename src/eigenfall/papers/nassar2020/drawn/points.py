@@ -12,6 +12,8 @@ from eigenfall.figures.style import REFERENCE, Series, across_seeds, log_ticks, 
 from eigenfall.papers.drawn import canvas
 from eigenfall.types import Estimate, Row
 
+PALE = 0.45
+
 
 @dataclass(frozen=True)
 class Spot:
@@ -44,6 +46,7 @@ class Plane:
         log: whether the abscissa is logarithmic.
         joined: looks whose spots a line joins.
         at: abscissa of a dotted line; NaN: none.
+        share: whether the abscissa is in per cent of images, as the ordinate always is.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Plane:
     log: bool = False
     joined: tuple[str, ...] = ()
     at: float = math.nan
+    share: bool = False
 
 
 def rows(planes: Sequence[Plane]) -> list[Row]:
@@ -109,7 +113,9 @@ def _plane(ax: Any, plane: Plane, look: Mapping[str, Series]) -> None:
     own = {spots[0].arm for spots in plane.spots.values() if len(spots) == 1}
     every: tuple[list[Estimate], list[Estimate]] = ([], [])
     for name, spots in plane.spots.items():
-        across, up = ([across_seeds(each) for each in both] for both in zip(*((spot.x, spot.y) for spot in spots)))
+        most = 100.0 if plane.share else math.inf
+        across = [across_seeds(spot.x, 0.0, most) for spot in spots]
+        up = [across_seeds(spot.y, 0.0, 100.0) for spot in spots]
         every[0].extend(across)
         every[1].extend(up)
         if name in plane.joined:
@@ -117,14 +123,14 @@ def _plane(ax: Any, plane: Plane, look: Mapping[str, Series]) -> None:
                     linestyle=look[name].line, linewidth=1.4, gid="path", zorder=2)  # fmt: skip
         for spot, x, y in zip(spots, across, up):
             if len(spots) == 1 or spot.arm not in own:  # an arm that has a look of its own is marked in that alone
-                canvas.cross(ax, x, y, look[name])
+                _cross(ax, x, y, look[name])
             if spot.label:
                 ax.annotate(plain(spot.label, 20), (x.value, y.value), (7, -11), textcoords="offset points",
                             fontsize=8.5, color=look[name].colour, zorder=6)  # fmt: skip
     if not math.isnan(plane.at):
         ax.axvline(plane.at, color=REFERENCE, linewidth=1, linestyle=":", gid="at", zorder=0)
-    ax.set_xlim(*_limits(every[0], plane.log))
-    ax.set_ylim(*_limits(every[1], False))
+    ax.set_xlim(*_limits(every[0], plane.log, plane.share))
+    ax.set_ylim(*_limits(every[1], False, True))
     if plane.log:
         log_ticks(ax)
     ax.set_title(plain(plane.name))
@@ -132,7 +138,16 @@ def _plane(ax: Any, plane: Plane, look: Mapping[str, Series]) -> None:
     ax.set_ylabel(plane.y)
 
 
-def _limits(values: Sequence[Estimate], log: bool) -> tuple[float, float]:
+def _cross(ax: Any, x: Estimate, y: Estimate, look: Series) -> None:
+    """A mark above its intervals, which are pale where many cross."""
+    if not math.isnan(x.low):
+        ax.plot([x.low, x.high], [y.value] * 2, color=look.colour, linewidth=1.2, alpha=PALE, gid="interval", zorder=3)
+    if not math.isnan(y.low):
+        ax.plot([x.value] * 2, [y.low, y.high], color=look.colour, linewidth=1.2, alpha=PALE, gid="interval", zorder=3)
+    ax.plot(x.value, y.value, marker=look.mark, markersize=8, color=look.colour, linestyle="", gid="series", zorder=4)
+
+
+def _limits(values: Sequence[Estimate], log: bool, share: bool) -> tuple[float, float]:
     """Ends of an axis: all marks, and beyond the outer ones half a middling interval, at most as far as they span."""
     scale = math.log if log else float
     marks = [scale(each.value) for each in values]
@@ -144,4 +159,6 @@ def _limits(values: Sequence[Estimate], log: bool) -> tuple[float, float]:
     needed = 1.15 * half[len(half) // 2] if half else 0.0
     edge = max(0.12 * span, min(needed, span)) or needed or 0.1 * abs(marks[0]) or 1.0
     low, high = min(marks) - edge, max(marks) + edge
+    if share:
+        low, high = max(low, -2.0), min(high, 102.0)
     return (math.exp(low), math.exp(high)) if log else (low, high)
