@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 
 from eigenfall.figures.spectrum import shown_ranks
 from eigenfall.figures.style import series
+from eigenfall.papers.drawn.canvas import number, quartiles
 from eigenfall.papers.holzhausen2024.drawn import (
     Attacked,
     Code,
@@ -31,7 +32,6 @@ from eigenfall.papers.holzhausen2024.drawn import (
     weights,
     within_bound,
 )
-from eigenfall.papers.holzhausen2024.drawn.canvas import number, quartiles
 from eigenfall.statistics import t_interval
 
 L3 = Unit(pixels=8.0)

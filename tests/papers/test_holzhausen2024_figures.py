@@ -13,8 +13,8 @@ from torch.testing import assert_close
 from eigenfall import records
 from eigenfall.figures.spectrum import shown_ranks
 from eigenfall.figures.style import series
+from eigenfall.papers.drawn.canvas import quartiles
 from eigenfall.papers.holzhausen2024 import codefigures, figures, robustfigures
-from eigenfall.papers.holzhausen2024.drawn.canvas import quartiles
 from eigenfall.papers.holzhausen2024.found import (
     Found,
     accuracy,

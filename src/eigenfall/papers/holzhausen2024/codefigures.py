@@ -20,6 +20,7 @@ from torch import Tensor
 
 from eigenfall import records
 from eigenfall.activations import white_noise
+from eigenfall.papers.figuring import Semantics, first_seed, there, without
 from eigenfall.papers.holzhausen2024 import drawn, ensembles
 from eigenfall.papers.holzhausen2024.drawn import Code, History, Line, Logged, Seen
 from eigenfall.papers.holzhausen2024.found import Found
@@ -27,13 +28,9 @@ from eigenfall.papers.holzhausen2024.planes import examples_of, landscape
 from eigenfall.papers.holzhausen2024.style import (
     PAPER_SHARES,
     STUDY,
-    Semantics,
-    first_seed,
     of_the_papers_images,
     stamp_of,
-    there,
     unit_of,
-    without,
 )
 from eigenfall.spectra.pca import PCA
 from eigenfall.spectra.pca import PRESETS as PCA_PRESETS

@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from eigenfall.check import need
+from eigenfall.papers.figuring import Semantics, failing, there, without
 from eigenfall.papers.holzhausen2024 import drawn
 from eigenfall.papers.holzhausen2024.drawn import Attacked, Front, Standing
 from eigenfall.papers.holzhausen2024.found import (
@@ -41,13 +42,9 @@ from eigenfall.papers.holzhausen2024.style import (
     PAPER_DISTANCES,
     PAPER_SPECTRAL,
     STUDY,
-    Semantics,
-    failing,
     of_the_papers_images,
     stamp_of,
-    there,
     unit_of,
-    without,
 )
 from eigenfall.robustness import relative_accuracy
 from eigenfall.types import Record, RobustnessCurve

@@ -4,14 +4,11 @@ numbers as far as figures alone draw them (spec `holzhausen2024` §7.1, §7.3, �
 
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 from eigenfall.papers.holzhausen2024.claims import DISTANCES
 from eigenfall.papers.holzhausen2024.drawn import Unit
 from eigenfall.papers.holzhausen2024.found import Found
 from eigenfall.types import Record
-
-Semantics = Literal["published", "corrected"]
 
 STUDY = ("KH", "BP", "L2", "JReg", "SpecReg", "KH pruned", "Init", "raw")
 """The paper's own, in the order that gives each its look."""
@@ -45,25 +42,3 @@ def stamp_of(found: Found, arms: Sequence[str]) -> str:
     """What is written across a figure some of whose layers did not pass their gates; empty if all did."""
     off = [arm for arm in arms if found.unconverged(arm)]
     return f"UNCONVERGED: {', '.join(off)}" if off else ""
-
-
-def first_seed(found: Found, arms: Sequence[str]) -> int:
-    """The smallest seed that all arms have."""
-    return found.seeds(*arms)[0]
-
-
-def without(found: Found, arms: Sequence[str]) -> str:
-    """Which arms have no records, as a sentence; empty if all have."""
-    missing = [arm for arm in arms if not found.has(arm)]
-    return f"No run of {'; '.join(missing)}." if missing else ""
-
-
-def failing(found: Found, arms: Sequence[str]) -> str:
-    """Which arms' checks FAIL, as a sentence; empty if none do."""
-    failed = found.failed(*arms)
-    return f"{failed}: what attacks find of it is no measure of robustness." if failed else ""
-
-
-def there(found: Found, arms: Sequence[str]) -> list[str]:
-    """Those arms that have records."""
-    return [arm for arm in arms if found.has(arm)]

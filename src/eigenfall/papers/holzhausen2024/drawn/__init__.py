@@ -1,6 +1,6 @@
 """The paper's figures, from plain values: nothing is measured here, and every function gives a matplotlib figure."""
 
-from eigenfall.papers.holzhausen2024.drawn.canvas import Unit
+from eigenfall.papers.drawn.canvas import Unit
 from eigenfall.papers.holzhausen2024.drawn.distances import Attacked, Perturbation, robustness
 from eigenfall.papers.holzhausen2024.drawn.eigenvalues import Code, Line, spectra
 from eigenfall.papers.holzhausen2024.drawn.ensembles import ensemble, within_bound

@@ -19,8 +19,8 @@ from torch import Tensor
 from eigenfall.check import need
 from eigenfall.figures.robustness import NORMS
 from eigenfall.figures.style import REFERENCE, Series, plain
-from eigenfall.papers.holzhausen2024.drawn import canvas
-from eigenfall.papers.holzhausen2024.drawn.canvas import Unit, number, quartiles
+from eigenfall.papers.drawn import canvas
+from eigenfall.papers.drawn.canvas import Unit, number, quartiles
 
 
 @dataclass(frozen=True, eq=False)

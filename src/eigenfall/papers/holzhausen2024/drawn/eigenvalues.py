@@ -18,7 +18,7 @@ from torch import Tensor
 
 from eigenfall.figures.spectrum import shown_ranks
 from eigenfall.figures.style import INK, REFERENCE, Series, plain
-from eigenfall.papers.holzhausen2024.drawn import canvas
+from eigenfall.papers.drawn import canvas
 
 FAINTEST = 0.3
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from eigenfall.check import need
 from eigenfall.figures.style import INK, REFERENCE, Series, log_ticks, plain, series
-from eigenfall.papers.holzhausen2024.drawn import canvas
+from eigenfall.papers.drawn import canvas
 from eigenfall.statistics import wilson
 
 

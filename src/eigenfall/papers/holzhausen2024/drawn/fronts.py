@@ -13,8 +13,8 @@ from torch import Tensor
 
 from eigenfall.check import need
 from eigenfall.figures.style import REFERENCE, Series, plain
-from eigenfall.papers.holzhausen2024.drawn import canvas
-from eigenfall.papers.holzhausen2024.drawn.canvas import Unit, number
+from eigenfall.papers.drawn import canvas
+from eigenfall.papers.drawn.canvas import Unit, number
 from eigenfall.types import Estimate
 
 

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from eigenfall.figures.style import log_ticks, plain
-from eigenfall.papers.holzhausen2024.drawn import canvas
+from eigenfall.papers.drawn import canvas
 
 
 @dataclass(frozen=True, eq=False)

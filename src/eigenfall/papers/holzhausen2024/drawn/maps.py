@@ -17,8 +17,8 @@ from torch import Tensor
 from eigenfall.check import need
 from eigenfall.figures.landscape import DARK, SHADES
 from eigenfall.figures.style import plain
-from eigenfall.papers.holzhausen2024.drawn import canvas
-from eigenfall.papers.holzhausen2024.drawn.canvas import Unit, number
+from eigenfall.papers.drawn import canvas
+from eigenfall.papers.drawn.canvas import Unit, number
 
 IN_A_ROW = 5
 LEVELS = 20

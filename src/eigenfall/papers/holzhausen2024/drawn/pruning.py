@@ -14,8 +14,8 @@ from torch import Tensor
 
 from eigenfall.figures.fields import receptive
 from eigenfall.figures.style import INK, PALETTE, log_ticks, plain, series
-from eigenfall.papers.holzhausen2024.drawn import canvas
-from eigenfall.papers.holzhausen2024.drawn.canvas import number
+from eigenfall.papers.drawn import canvas
+from eigenfall.papers.drawn.canvas import number
 from eigenfall.types import ReceptiveFields
 
 BINS = 50

@@ -1,4 +1,4 @@
-"""What the paper's figures share: size, letters, a look per model, units on distance axes, captions and the stamp."""
+"""What figures of papers share: size, letters, a look per model, units on distance axes, captions and the stamp."""
 
 import math
 import textwrap

@@ -1,0 +1,1 @@
+"""What figures of all reproductions are drawn with, from plain values."""
