@@ -96,6 +96,8 @@ def html(
     settings: Table,
     command: str,
     beside: str = "",
+    reading: str = READING,
+    findings: Sequence[str] = (),
 ) -> str:
     """The page as text.
 
@@ -110,13 +112,16 @@ def html(
         settings: sizes and schedules.
         command: what was typed.
         beside: name of the page of all runs, in the same folder.
+        reading: how a claim is judged.
+        findings: what experiments beside the paper found, a sentence or two each.
     """
     return filled(
         "reproduction.html",
         title=title,
         question=question,
         answer=answer,
-        reading=READING,
+        reading=reading,
+        findings=findings,
         claims=claims(judged),
         tables=tables,
         pictures=pictures,
