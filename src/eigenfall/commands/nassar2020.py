@@ -84,7 +84,7 @@ def _asked(scale: Scale, figure: str, arm: Sequence[str], seeds: Sequence[int]) 
         arm = [*arm, *(name for name in figures.FIGURES[figure].arms if name in known)]
     asked = runs(scale, arm, seeds) if arm or not figure else []
     if figure in EXPERIMENTS:
-        asked += EXPERIMENTS[figure].runs(scale, seeds=seeds)
+        asked += EXPERIMENTS[figure].runs(scale, seeds)
     need(
         bool(asked) or bool(figure and not figures.FIGURES[figure].arms),
         expected="at least one run",

@@ -1,0 +1,135 @@
+"""Draw the tables of docs/papers/nassar2020.md from what `eigenfall reproduce nassar2020 --json ROWS` wrote.
+
+.venv/bin/python docs/make_nassar.py ROWS      keeps claims, arms, controls and associations in nassar2020-small.json
+.venv/bin/python docs/make_nassar.py           only draws the tables anew
+
+The table of bands is drawn from nassar2020-bands.json: five seeds of six arms under the named attack, kept from commit
+4f23a60.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+PAPERS = Path(__file__).with_name("papers")
+KEPT, BANDS, PAGE = PAPERS / "nassar2020-small.json", PAPERS / "nassar2020-bands.json", PAPERS / "nassar2020.md"
+COMMAND = ["eigenfall", "reproduce", "nassar2020", "--scale", "small"]
+WANTED = ("claim", "band", "association", "matched control", "gain over matched control")
+SHARES = ("clean", "headline", "published", "named", "matched", "gain")
+NUMBERS = {
+    "clean": "clean",
+    "headline 0.02": "worst .02",
+    "headline 0.05": "worst .05",
+    "headline 0.1": "worst .1",
+    "published PGD": "published PGD .05",
+    "α 1": "α 1",
+    "α 2": "α 2",
+    "α 3": "α 3",
+    "n90": "n90",
+    "jacobian": "‖J‖",
+}
+BESIDE = {"matched control": "matched control .05", "gain over matched control": "gain over it"}
+
+
+def kept(rows: list[dict]) -> list[dict]:
+    """What the tables are drawn from."""
+    return [row for row in rows if row["quantity"] in WANTED or row["quantity"].startswith("reproduced ")]
+
+
+def number(row: dict | None) -> str:
+    """Value and interval, shares in per cent."""
+    if row is None:
+        return "–"
+    quantity = row["quantity"].removeprefix("reproduced ")
+    share = quantity.startswith(SHARES)
+    by, digits = (100, 1) if share else (1, 0 if quantity == "n90" else 2)
+    ends = [row.get(end) for end in ("low", "high")]
+    if share and quantity != "gain over matched control":
+        ends = [None if end is None else min(max(end, 0), 1) for end in ends]
+    told = f"{by * row['value']:.{digits}f}"
+    if None in ends or any(end != end for end in ends):
+        return told
+    return f"{told} [{by * ends[0]:.{digits}f}, {by * ends[1]:.{digits}f}]"
+
+
+def claims(rows: list[dict]) -> str:
+    """Paper says, we got, verdict."""
+    found = {(row["claim"], row["semantics"]): row for row in rows if row["quantity"] == "claim"}
+    lines = ["| claim | paper says | as published | corrected |", "|---|---|---|---|"]
+    for key in dict.fromkeys(key for key, _ in found):
+        cells = [found[key, side] for side in ("published", "corrected")]
+        told = " | ".join(f"**{one['verdict']}** {one['told']}" for one in cells)
+        lines.append(f"| {key} | {cells[0]['says']} | {told} |")
+    return "\n".join(lines)
+
+
+def arms(rows: list[dict], net: str) -> str:
+    """Every arm of a network."""
+    mine = [row for row in rows if str(row.get("arm", "")).startswith(f"{net} ")]
+    columns = {f"reproduced {key}": told for key, told in NUMBERS.items()} | BESIDE
+    present = [key for key in columns if any(row["quantity"] == key for row in mine)]
+    lines = [f"| arm (seeds) | {' | '.join(columns[key] for key in present)} |", "|---" * (len(present) + 1) + "|"]
+    for arm in dict.fromkeys(row["arm"] for row in mine if row["quantity"] == "reproduced clean"):
+        by = {row["quantity"]: row for row in mine if row["arm"] == arm}
+        seeds, off = by["reproduced clean"]["seeds"], by.get("matched control", {}).get("off")
+        cells = " | ".join(number(by.get(key)) for key in present)
+        lines.append(f"| {arm.removeprefix(f'{net} ')} ({seeds}){' †' if off else ''} | {cells} |")
+    return "\n".join(lines)
+
+
+def associations(rows: list[dict]) -> str:
+    """What goes with robust accuracy."""
+    found = [row for row in rows if row["quantity"] == "association"]
+    lines = ["| nets | with | raw | the other two held |", "|---|---|---|---|"]
+    for net, what in dict.fromkeys((row["net"], row["with"]) for row in found):
+        raw, partial = (
+            next(row for row in found if (row["net"], row["with"], row["held"]) == (net, what, held))
+            for held in ("none", "the other two")
+        )
+        lines.append(f"| {net}, {raw['models']} in {raw['arms']} arms | {what} | {number(raw)} | {number(partial)} |")
+    return "\n".join(lines)
+
+
+def bands(rows: list[dict]) -> str:
+    """Our means beside their bands."""
+    lines = ["| arm | number | here | band | verdict |", "|---|---|---|---|---|"]
+    for row in rows:
+        if "band_low" in row:
+            by, digits = (100, 1) if row["quantity"].endswith("accuracy") else (1, 2)
+            band = f"{by * row['band_low']:g}–{by * row['band_high']:g}"
+            here = f"{by * row['value']:.{digits}f}"
+            lines.append(f"| {row['arm']} | {row['claim']} | {here} | {band} | {row['verdict']} |")
+        elif "claim" in row:
+            lines.append(f"| {row['arm']} | {row['claim']} |  |  | {row['verdict']} |")
+    return "\n".join(lines)
+
+
+def page(text: str, rows: list[dict], held: list[dict]) -> str:
+    """The page with its tables drawn anew."""
+    tables = {
+        "claims": claims(rows),
+        "shallow": arms(rows, "shallow"),
+        "deep": arms(rows, "deep"),
+        "associations": associations(rows),
+        "bands": bands(held),
+    }
+    for name, table in tables.items():
+        start, end = f"<!-- {name}: docs/make_nassar.py -->", f"<!-- end of {name} -->"
+        before, found, rest = text.partition(start)
+        if not found:
+            raise ValueError(f"Expected {start} in {PAGE}, got none. Put it where the table stands.")
+        text = f"{before}{start}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+    return text
+
+
+def main() -> None:
+    """Keep the rows, if they are given, and draw the tables."""
+    if len(sys.argv) > 1:
+        written = json.loads(Path(sys.argv[1]).read_text())
+        KEPT.write_text(json.dumps({**written, "command": COMMAND, "rows": kept(written["rows"])}, indent=1) + "\n")
+    rows, held = (json.loads(path.read_text())["rows"] for path in (KEPT, BANDS))
+    PAGE.write_text(page(PAGE.read_text(), rows, held))
+
+
+if __name__ == "__main__":
+    main()

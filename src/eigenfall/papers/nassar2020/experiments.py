@@ -1,0 +1,44 @@
+"""What is found beside the paper, each with runs of its own: the loophole, why C1 flips, what the follow-up's slips do.
+
+They are made when their figure is asked for. A whole reproduction draws and reads those whose records are there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eigenfall import records
+from eigenfall.papers.nassar2020 import loophole, slipratios, slips, whyreading, why
+from eigenfall.papers.nassar2020.found import Found
+from eigenfall.papers.found import Scale
+from eigenfall.settings import Run
+from eigenfall.types import Record
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One question.
+
+    Attributes:
+        runs: of a scale, of all seeds or of those given.
+        reading: what the records say, a sentence or two each; nothing where they are missing.
+    """
+
+    runs: Callable[[Scale, Sequence[int]], list[Run]]
+    reading: Callable[[Found], list[str]]
+
+
+EXPERIMENTS: Mapping[str, Experiment] = {
+    "loophole": Experiment(loophole.runs, loophole.reading),
+    "why": Experiment(lambda scale, seeds: why.runs(scale, (), seeds), whyreading.reading),
+    "slips": Experiment(lambda scale, seeds: slips.runs(scale, (), seeds), slipratios.reading),
+}
+"""By the name of their figure."""
+
+
+def finished_before(scale: Scale, folder: Path) -> list[Record]:
+    """Records of experiments that a folder holds."""
+    if not folder.is_dir():
+        return []
+    own = {run.arm for each in EXPERIMENTS.values() for run in each.runs(scale, ())}
+    return [record for record in records.load_all(folder) if record.run["arm"] in own]
