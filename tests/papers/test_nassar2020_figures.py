@@ -153,7 +153,7 @@ def test_figure_1_needs_no_run(tmp_path):
     assert figures.missing("fig1", nothing) == ""
     names = [path.name for path in figures.saved(nothing, tmp_path, ["fig1"])]
     assert names == ["fig1.svg", "fig1.png", "fig1.csv"]
-    rows = list(csv.DictReader((tmp_path / "fig1.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "fig1.csv").read_text())))
     assert float(next(row["y"] for row in rows if row["panel"] == "spectrum" and row["x"] == "10")) == 1e-4
 
 
@@ -397,7 +397,8 @@ def test_files_are_pictures_and_numbers(found, tiny_sizes, tmp_path):  # noqa: F
     assert [(row["arm"], row["panel"]) for row in rows] == [(row["arm"], row["panel"]) for row in expected]
     assert [float(row["y"]) for row in rows] == [row["y"] for row in expected]  # in full
     assert figures.heading(paths[6]) == (
-        "Robust and clean, corrected: worst-case against clean accuracy of every arm, beside plain training stopped early"
+        "Robust and clean, corrected: worst-case against clean accuracy of every arm, beside plain training stopped "
+        "early"
     )
     assert figures.heading(tmp_path / "figS-bn-published.svg").startswith("Appendix: no batch-norm, published: ")
 
