@@ -12,6 +12,7 @@ from tinynassar import STOPS, UNITS, tiny_found, tiny_sizes  # noqa: F401
 
 from eigenfall.excess import exponent
 from eigenfall.figures.style import series
+from eigenfall.layers import values_of
 from eigenfall.models import model_of
 from eigenfall.papers import figuring
 from eigenfall.papers.found import accuracy
@@ -24,8 +25,6 @@ from eigenfall.papers.nassar2020.runs import arms
 from eigenfall.papers.nassar2020.style import PLACES, TAU, bare, looks
 from eigenfall.spectra.pca import PCA
 from eigenfall.types import Estimate, Responses
-
-LABELLED = ("rank n", "updates")
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +152,7 @@ def test_figure_1_needs_no_run(tmp_path):
     assert figures.missing("fig1", nothing) == ""
     names = [path.name for path in figures.saved(nothing, tmp_path, ["fig1"])]
     assert names == ["fig1.svg", "fig1.png", "fig1.csv"]
-    rows = list(csv.DictReader((tmp_path / "fig1.csv").open()))
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "fig1.csv").read_text())))
     assert float(next(row["y"] for row in rows if row["panel"] == "spectrum" and row["x"] == "10")) == 1e-4
 
 
@@ -218,15 +217,15 @@ def test_maps_are_derivatives_of_the_eigenvalues(found):
     def eigenvalues(step, image, pixel):
         moved = inputs.clone()
         moved[image].view(-1)[pixel] += step
-        hidden = model.hidden1(model.flatten(moved)) if hasattr(model, "flatten") else model.hidden1(moved.flatten(1))
-        return torch.linalg.eigvalsh(hidden.T.cov()).flip(0)
+        return torch.linalg.eigvalsh(values_of(model, moved, "hidden1").T.cov()).flip(0)
 
     with torch.no_grad():
         for image, pixel in ((0, 27), (1, 36)):
             slope = (eigenvalues(1e-4, image, pixel) - eigenvalues(-1e-4, image, pixel)) / 2e-4
             for place, rank in enumerate(one.ranks):
-                mapped = float(one.maps[place, image].flatten()[pixel])
-                assert mapped == pytest.approx(float(slope[rank - 1]), rel=2e-3, abs=1e-7)
+                pixels = one.maps[place, image].flatten()
+                within = 1e-3 * float(pixels.abs().max())  # they are made in float32
+                assert float(pixels[pixel]) == pytest.approx(float(slope[rank - 1]), abs=within)
 
 
 def test_rows_of_a_map_are_its_pixels(found, tiny_sizes):  # noqa: F811
@@ -278,8 +277,9 @@ def test_the_stopping_path_joins_stops_to_the_whole_of_plain_training(found, tin
     names = [*(f"deep plain, {updates} updates" for updates in STOPS), "deep plain"]
     expected = [50 * sum(accuracy(found.records[name][seed]) for seed in (0, 1)) for name in names]
     assert list(path.get_xdata()) == pytest.approx(expected)
-    marked = [line for line in gid(ax, "series") if line.get_marker() == series(PLACES["plain, stopped early"]).mark]
-    assert len(marked) == len([one for one in marked if one.get_xdata()[0] in path.get_xdata()[:2]]) == len(STOPS)
+    look = series(PLACES["plain, stopped early"])
+    marks = [line for line in gid(ax, "series") if (line.get_color(), line.get_marker()) == (look.colour, look.mark)]
+    assert [line.get_xdata()[0] for line in marks] == pytest.approx(expected[:-1])  # the last is marked as plain
 
 
 def test_rows_hold_every_arm_and_seed_once(found, tiny_sizes):  # noqa: F811
@@ -397,7 +397,8 @@ def test_files_are_pictures_and_numbers(found, tiny_sizes, tmp_path):  # noqa: F
     assert [(row["arm"], row["panel"]) for row in rows] == [(row["arm"], row["panel"]) for row in expected]
     assert [float(row["y"]) for row in rows] == [row["y"] for row in expected]  # in full
     assert figures.heading(paths[6]) == (
-        "Robust and clean, corrected: worst-case against clean accuracy of every arm, beside plain training stopped early"
+        "Robust and clean, corrected: worst-case against clean accuracy of every arm, beside plain training stopped "
+        "early"
     )
     assert figures.heading(tmp_path / "figS-bn-published.svg").startswith("Appendix: no batch-norm, published: ")
 

@@ -26,7 +26,6 @@ def _of(net: str, *names: str) -> tuple[str, ...]:
     return tuple(name for name in (f"{net} {name}" for name in names) if name in KNOWN)
 
 
-
 BASES = ("spectral, epoch basis", "spectral, step basis", "spectral, fresh basis")
 SHALLOW = _of("shallow", "plain", *BASES)
 LAST = ("plain", "whitened", "last layer, step basis", "last layer, fresh basis", "whitened, last layer")
