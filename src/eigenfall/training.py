@@ -117,9 +117,6 @@ def train(
         good.keep()
         optimiser.step()
         last_of_epoch = place == batches - 1
-        for name, penalty in penalties.items():
-            if due(states[name], last_of_epoch):
-                states[name] = penalty.refreshed(states[name], references[name], generators[name])
         at = replace(at, step=at.step + 1)
         numbers = {"loss": loss.detach(), "gradient_norm": norm, **values}
         if settings.schedule or settings.decay:
@@ -128,6 +125,9 @@ def train(
             at, found = _validated(at, model, validation, settings, task)
             numbers |= found
         last = at.stopped or at.step == steps
+        for name, penalty in penalties.items():
+            if not last and due(states[name], last_of_epoch):  # after the last update, only the basis in use tells
+                states[name] = penalty.refreshed(states[name], references[name], generators[name])
         if settings.adversarial and (last_of_epoch or last):
             numbers |= accuracies(settings.adversarial, model, train.inputs[rows], targets)
         if last:

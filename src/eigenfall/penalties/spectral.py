@@ -50,7 +50,8 @@ from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_subset
 from eigenfall.types import ForwardPass, Penalty, Reference
 
-EXCESS = [setting.name for setting in fields(Staleness)].index("excess")
+EXCESS, TRUE_EXCESS = ([setting.name for setting in fields(Staleness)].index(name) for name in ("excess", "true_excess"))
+MEASURED = {"s_R": EXCESS, "true_R": TRUE_EXCESS}
 
 
 @dataclass(frozen=True)
@@ -199,9 +200,9 @@ class Spectral:
         Returns:
             `per_layer` is R, with a subset its estimate. Logged are the basis' age in batches, each layer's exponent
             along the basis, unless it is read along a subset of it, and, on the first batch after a refresh, its true
-            exponent and the s_R of the basis that was replaced. The device is waited for only when s_tail is looked at.
-            With a subset s_tail is that of the columns drawn: over the draws the mean of its square is the square of
-            s_tail beyond rank tau + 1.
+            exponent and R, and the s_R of the basis that was replaced. The device is waited for only when s_tail is
+            looked at. With a subset s_tail is that of the columns drawn: over the draws the mean of its square is the
+            square of s_tail beyond rank tau + 1.
 
         Raises:
             ValueError: for a layer that is not captured, or a batch of one.
@@ -227,7 +228,7 @@ class Spectral:
             if state.age == 0:
                 logged[f"{name}/alpha"] = state.alpha[name]
                 if name in state.measured:
-                    logged[f"{name}/s_R"] = state.measured[name][EXCESS]
+                    logged |= {f"{name}/{what}": state.measured[name][at] for what, at in MEASURED.items()}
         stale = len(tails) > 0 and bool(torch.stack(tails).max() > state.level)
         age = state.age + 1
         after = replace(state, anchor=anchors, covariance=averaged, age=age, due=self._due(age, stale))
