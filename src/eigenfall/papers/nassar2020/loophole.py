@@ -13,12 +13,16 @@ refresh to the next, up to all of them.
 Source: spec `nassar2020` §3.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+from eigenfall.check import need
+from eigenfall.papers.found import Found
 from eigenfall.papers.nassar2020 import runs as of_paper
 from eigenfall.papers.nassar2020.sizes import SIZES, Scale
 from eigenfall.settings import Run
+from eigenfall.types import Record, Row
 
 EPOCH = "deep spectral, epoch basis"
 LAST = "deep last layer, epoch basis"
@@ -54,3 +58,107 @@ def _beside(run: Run, scale: Scale) -> Iterator[Run]:
         yield replace(run, arm=SLOW, training=replace(training, learning_rate=1e-4, epochs=150))
     if scale == "paper":
         yield replace(run, arm=FAST, training=replace(training, learning_rate=1e-3))
+
+
+# -------------------------------------------------------------------------------- what a run came to
+
+QUANTITIES = {
+    "": "R along the basis",
+    "true_R": "R of the spectrum",
+    "alpha_along_basis": "α along the basis",
+    "alpha": "α of the spectrum",
+}
+"""What a history has of a layer, and what it is."""
+FINAL = {"R": "R of the spectrum", "alpha": "α of the spectrum"}
+"""The same of the end of training: exact, over fresh rows in eval mode."""
+LAST_ROWS = 0.1
+"""Share of a history over which what a single batch shows is averaged."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What the penalty saw of a layer when training ended, and what there was.
+
+    Attributes:
+        seen: R along the basis, mean over batches in the last tenth of training.
+        true: R of the spectrum.
+        excess: s_R, R of the spectrum less R along the basis in use.
+        seen_alpha: exponent along the basis, mean over the same batches.
+        true_alpha: exponent of the spectrum.
+    """
+
+    seen: float
+    true: float
+    excess: float
+    seen_alpha: float
+    true_alpha: float
+
+
+def endings(record: Record) -> Mapping[str, Ending]:
+    """How a run of the spectral penalty ended, by layer that it was on.
+
+    Raises:
+        ValueError: for a record of another penalty, or of a run made before a run's end told R.
+    """
+    history = record.history
+    last = history[-1] if history else {}
+    layers = [key.removeprefix("spectral/final_R/") for key in last if key.startswith("spectral/final_R/")]
+    need(
+        bool(layers),
+        expected="a run of the spectral penalty that tells R of its final spectrum",
+        got=record.name,
+        remedy="Make the record anew: remove its folder, and reproduce again.",
+    )
+    late = history[-max(1, math.ceil(LAST_ROWS * len(history))) :]
+    return {
+        layer: Ending(
+            seen=_mean(late, f"spectral/{layer}"),
+            true=float(last[f"spectral/final_R/{layer}"]),
+            excess=float(last[f"spectral/final_staleness/{layer}"]),
+            seen_alpha=_mean(late, f"spectral/{layer}/alpha_along_basis"),
+            true_alpha=float(last[f"spectral/final_alpha/{layer}"]),
+        )
+        for layer in layers
+    }
+
+
+def through_training(record: Record) -> list[Row]:
+    """R and α of each layer, along the basis and of the spectrum, at each update for which they were logged."""
+    found: list[Row] = []
+    last = record.history[-1]
+    for layer in endings(record):
+        for key, quantity in QUANTITIES.items():
+            name = f"spectral/{layer}/{key}" if key else f"spectral/{layer}"
+            found += [_point(layer, quantity, row["step"], row[name]) for row in record.history if name in row]
+        for key, quantity in FINAL.items():
+            found.append(_point(layer, quantity, last["step"], last[f"spectral/final_{key}/{layer}"]))
+    return found
+
+
+def rows(found: Found) -> list[Row]:
+    """Everything that the figure draws: arm, seed, panel, x, y."""
+    return [
+        {"arm": arm, "seed": seed, "panel": f"{point['layer']}, {point['quantity']}", "x": point["x"], "y": point["y"]}
+        for arm in there(found)
+        for seed in found.seeds(arm)
+        for point in through_training(found.records[arm][seed])
+    ]
+
+
+SELDOM = tuple(every(updates) for updates in sorted({period for some in PERIODS.values() for period in some}))
+ARMS = (EPOCH, LAST, SLOW, FAST, *SELDOM, NEVER, STEP, FRESH)
+"""In the order in which they are drawn, of those that a scale has."""
+
+
+def there(found: Found) -> list[str]:
+    """Arms that have records."""
+    return [arm for arm in ARMS if found.has(arm)]
+
+
+def _mean(history: Sequence[Row], key: str) -> float:
+    values = [float(row[key]) for row in history if key in row]
+    return math.fsum(values) / len(values) if values else math.nan
+
+
+def _point(layer: str, quantity: str, step: int, value: float) -> Row:
+    return {"layer": layer, "quantity": quantity, "x": int(step), "y": float(value)}
