@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from eigenfall import processes
 from eigenfall.check import need
 from eigenfall.excess import doubled, exponent
 from eigenfall.linalg import UnitSide, symmetric_eigh
@@ -53,6 +54,8 @@ def reference_rows(
 def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["float64", "model"]) -> dict[str, Tensor]:
     """Covariance of each layer over pieces of its samples, `(units, units)` float64.
 
+    Of several processes each gives its own pieces, one or more, and all get the covariance over all.
+
     Args:
         pieces: `(samples, units)` by layer, one piece after the other.
         precision: "float64" adds centred products up, with divisor N − 1; "model" holds all samples at once and
@@ -72,11 +75,15 @@ def covariances(pieces: Iterable[Mapping[str, Tensor]], precision: Literal["floa
             if name not in sums:
                 sums[name] = UnitSide(values.shape[1], device=values.device)
             sums[name].add(values)
-    found = {name: total.matrix / (total.count - 1) for name, total in sums.items()}
+    found = {}
+    for name, total in sums.items():
+        count, products = processes.joined(total.count, total.mean, total.matrix)
+        found[name] = products / (count - 1)
     for name, parts in held.items():
         values = torch.cat(parts)
-        values = values - values.mean(0)
-        found[name] = doubled(values.T @ values / len(values))
+        count, mean = processes.joint_mean(values)
+        values = values - mean
+        found[name] = doubled(processes.summed(values.T @ values) / count)
     for name, covariance in found.items():
         need(
             bool(torch.isfinite(covariance).all()),

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eigenfall import processes
 from eigenfall.adversarial import accuracies, perturbed
 from eigenfall.check import need
 from eigenfall.layers import device_of, left_as_found, seed_torch
@@ -64,6 +65,12 @@ def train(
         ValueError: if there are no rows, or early stopping has no validation split.
     """
     need(len(train) > 0, expected="training rows", got="none", remedy="Use fewer rows for validation.")
+    need(
+        processes.count() == 1 or not penalties,
+        expected="one process to train under penalties in this loop",
+        got=f"a group of {processes.count()}",
+        remedy="Write the loop as docs/several-processes.md shows.",
+    )
     settings.need_validation(validation)
     device = device_of(model)
     train, validation = (Split(part.inputs.to(device), part.targets.to(device)) for part in (train, validation))

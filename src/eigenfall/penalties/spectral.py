@@ -22,6 +22,10 @@ currents instead of a layer's output, a target n^−α that no eigenvalue anchor
 (1000 for 2000 units: half of V is arbitrary). Where they differ from it: those rows are drawn when V is renewed, as
 the last batch of the epoch is not remembered; both covariances are centred, while the code takes second moments less
 constants; rank 1 is free, while the code may hold it to 1.
+
+Of several processes that hold parts of one batch (`torch.distributed`), each gets the R of the joint batch, and the
+average of their gradients is the gradient of that R: see `eigenfall.processes`. Every process calls the same methods in
+the same order, and is given a reference to all training rows, of which it passes its share.
 """
 
 import warnings
@@ -33,6 +37,7 @@ import torch
 from torch import Tensor
 
 from eigenfall import excess as law
+from eigenfall import processes
 from eigenfall.bases import (
     Staleness,
     covariances,
@@ -174,7 +179,7 @@ class Spectral:
             units, tau = values.shape[1], _of(self.tau, place)
             dtype = torch.promote_types(values.dtype, torch.float32)
             if self.view == "project" and probe.hidden[name].ndim > 2 and units > self.projected:
-                directions = random_projection(units, self.projected, generator)
+                directions = processes.agreed(random_projection(units, self.projected, generator))
                 projection[name], units = directions.to(values.device, dtype), self.projected
             need(
                 units > tau + 1,
@@ -207,7 +212,8 @@ class Spectral:
         Raises:
             ValueError: for a layer that is not captured, or a batch of one.
         """
-        need(len(forward_pass.inputs) >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
+        batch = len(forward_pass.inputs) * processes.count()
+        need(batch >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
         checking = self.refresh == "auto" and (state.age + 1) % state.check_every == 0
         terms, per_layer, logged, tails = [], {}, {"age": torch.tensor(float(state.age))}, []
         anchors, averaged = dict(state.anchor), dict(state.covariance)
@@ -219,7 +225,7 @@ class Spectral:
                 tail = basis.shape[1] - tau - 1
                 excess = self._excess(seen.eigenvalues, place, len(basis), anchors[name], seen.drawn, tail)
                 if checking and seen.projected is not None:
-                    tails.append(_tail_above_sampling(seen.projected, len(forward_pass.inputs)))
+                    tails.append(_tail_above_sampling(seen.projected, forward_pass.inputs))
             averaged |= seen.remembered
             terms.append(_of(self.strength, place) * excess)
             per_layer[name] = excess.detach()
@@ -280,7 +286,14 @@ class Spectral:
 
     def _draw(self, reference: Reference, basis: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         widest = max(len(columns) for columns in basis.values())
-        return reference_rows(self.rows, reference.rows, widest, self.replacement, generator)
+        indices = reference_rows(self.rows, reference.rows, widest, self.replacement, generator)
+        need(
+            len(indices) >= processes.count(),
+            expected=f"a reference row or more for each of {processes.count()} processes",
+            got=f"{len(indices)}",
+            remedy="Use more rows, or fewer processes.",
+        )
+        return processes.agreed(indices)
 
     def _covariances(
         self, reference: Reference, indices: Tensor, projection: Mapping[str, Tensor]
@@ -294,7 +307,8 @@ class Spectral:
                 else:
                     yield name, law.doubled(values) @ law.doubled(projection[name])
 
-        return covariances((dict(seen(found)) for found in reference(indices, self.mode)), self.precision)
+        passes = reference(processes.share(indices), self.mode)
+        return covariances((dict(seen(found)) for found in passes), self.precision)
 
     def _renewed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """The state with a new basis; what it had averaged over batches is kept."""
@@ -307,6 +321,7 @@ class Spectral:
                 eigenvalues, vectors = leading_eigenvectors(matrix, max(self.ranks, tau + 2), generator)
             else:
                 eigenvalues, vectors = symmetric_eigh(matrix)
+            eigenvalues, vectors = processes.agreed(eigenvalues), processes.agreed(vectors)
             last = self._last_rank(eigenvalues, len(indices), name, old.dtype)
             if last < tau + 2:
                 warnings.warn(
@@ -350,7 +365,7 @@ class Spectral:
         basis, projection = state.basis[name], state.projection.get(name)
         ranks = basis.shape[1]
         if 0 < self.subset < ranks - tau - 1:
-            drawn = law.drawn_ranks(self.subset, tau, ranks, generator).to(basis.device)
+            drawn = processes.agreed(law.drawn_ranks(self.subset, tau, ranks, generator)).to(basis.device)
             # rank τ + 1, which the anchor reads, then the ranks drawn; no other column is touched
             columns = basis[:, torch.cat([torch.full_like(drawn[:1], tau), drawn - 1])]
             columns = columns if projection is None else projection @ columns
@@ -368,7 +383,7 @@ class Spectral:
 
     def _exact(self, values: Tensor, state: SpectralState, name: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eigenvalues of the averaged batch covariance, and what is to be remembered of it."""
-        samples, units = values.shape
+        samples, units = int(processes.joint_mean(values)[0]), values.shape[1]
         if samples < 10 * units and state.age == 0:
             warnings.warn(
                 f"{samples} samples for {units} units of layer {name!r}: exact eigenvalues of fewer than ten samples "
@@ -425,9 +440,10 @@ def _of(setting, place: int):
     return setting[place if len(setting) > 1 else 0]
 
 
-def _tail_above_sampling(projected: Tensor, rows: int) -> Tensor:
+def _tail_above_sampling(projected: Tensor, inputs: Tensor) -> Tensor:
     """s_tail of a batch, less what independent rows show of a basis that is not stale at all."""
-    return tail_correlation(projected.T @ projected) - (rows - 1) ** -0.5
+    rows = float(processes.summed(torch.tensor(float(len(inputs)))))
+    return tail_correlation(processes.summed(projected.T @ projected)) - (rows - 1) ** -0.5
 
 
 _RELEASED = Spectral(

@@ -48,11 +48,14 @@ def drawn(records: Mapping[str, Record]) -> Any:
         below.set_xlabel("updates")
     panels[0, 0].set(ylabel="R", yscale="log", ylim=(FLOOR, 1.5))
     panels[1, 0].set(ylabel="α", ylim=(0.5, None))
-    keys = [Line2D([], [], color=_look(layer).colour, linewidth=3, label=layer) for layer in layers]
+    keys = [
+        Line2D([], [], color=_look(layer).colour, linewidth=3, marker=_look(layer).mark, markersize=7, label=layer)
+        for layer in layers
+    ]
     keys += [
         Line2D([], [], color="black", alpha=0.45, linewidth=1, label="along the basis, one batch: what the loss sees"),
         Line2D([], [], color="black", linewidth=1.8, linestyle="--", label="of the spectrum, at refreshes"),
-        Line2D([], [], color="black", linestyle="", marker="D", label="of the spectrum, exact, at the end"),
+        Line2D([], [], color="black", linestyle="", marker="o", label="of the spectrum, exact, at the end"),
         Line2D([], [], color=REFERENCE, linewidth=1, label="target"),
     ]
     figure.legend(handles=keys, loc="outside lower left", ncols=max(2, len(records)), frameon=False, fontsize="small")
@@ -71,7 +74,7 @@ def _lines(ax: Any, points: list[Row], quantities: tuple[str, str]) -> None:
                 ax.plot(x, y, color=look.colour, linewidth=1, alpha=0.45, gid="series")
             else:
                 ax.plot(x, y, color=look.colour, linewidth=1.8, linestyle="--", gid="series")
-                ax.plot(x[-1:], y[-1:], color=look.colour, linestyle="", marker="D", markersize=5, zorder=4, gid="end")
+                ax.plot(x[-1:], y[-1:], color=look.colour, linestyle="", marker=look.mark, markersize=5, zorder=4, gid="end")
 
 
 def _look(layer: str) -> Any:
