@@ -5,8 +5,6 @@ torchrun --nproc-per-node 2 several_processes.py
 One process, started without torchrun, ends with the same weights.
 """
 
-import os
-
 import torch
 from sklearn.datasets import load_digits
 from torch import distributed, nn
@@ -17,11 +15,10 @@ from eigenfall.penalties.spectral import Spectral
 from eigenfall.training import due
 from eigenfall.types import Split
 
-alone = "RANK" not in os.environ
-if alone:
-    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
-else:
+if distributed.is_torchelastic_launched():  # by torchrun
     distributed.init_process_group("gloo")  # nccl on GPUs
+else:
+    distributed.init_process_group("gloo", store=distributed.HashStore(), rank=0, world_size=1)
 rank, world = distributed.get_rank(), distributed.get_world_size()
 
 digits = load_digits()
@@ -34,7 +31,7 @@ model.add_module("fc1", nn.Sequential(nn.Linear(64, 48), nn.Tanh()))
 model.add_module("fc2", nn.Sequential(nn.Linear(48, 32), nn.Tanh()))
 model.add_module("readout", nn.Linear(32, 10))
 shared = DistributedDataParallel(model)
-layers = ("module.fc1", "module.fc2")
+layers = ("module.fc1", "module.fc2")  # as `shared` names them
 
 penalty = Spectral(strength=2.0, layers=layers)
 reference = reference_of(shared, rows, layers)  # every process has all rows, and passes its share

@@ -90,13 +90,15 @@ def uneven_gradient():
 def refused():
     """What a library's own loop, and fewer reference rows than processes, are told."""
     from eigenfall.training import Training, train
+    from eigenfall.whitening import Whiten
 
     told, split = [], rows()
     for call in (
         lambda: next(train(net(), split, split, {"spectral": OFTEN}, Training())),
-        lambda: replace(OFTEN, layers=("hidden2",)).start(
+        lambda: replace(OFTEN, layers=("hidden2",), rows="all").start(
             reference_of(net(), Split(split.inputs[:1], split.targets[:1]), ("hidden2",)), torch.Generator()
         ),
+        lambda: Whiten(3)(torch.randn(20, 3)),
     ):
         try:
             call()

@@ -1,5 +1,10 @@
 """The spectral penalty over several processes: the same numbers as one process with the joint batch."""
 
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import joint
 import pytest
 import torch
@@ -61,6 +66,8 @@ def test_refusals(found):
             "Expected one process to train under penalties in this loop, got a group of 2. "
             "Write the loop as docs/several-processes.md shows.",
             "Expected a reference row or more for each of 2 processes, got 1. Use more rows, or fewer processes.",
+            "Expected one process to whiten by the batch in, got a group of 2, each with a part of it. "
+            "Freeze the layer (eigenfall.whitening.freeze), or train in one process.",
         ]
 
 
@@ -73,3 +80,26 @@ def test_one_process_gives_back_what_it_got():
     assert count == 5
     assert torch.equal(mean, rows.mean(0))
     assert processes.share(torch.arange(4)).tolist() == [0, 1, 2, 3]
+
+
+# ------------------------------------------------------------------------------------- the page
+
+SCRIPT = Path(__file__).parents[2] / "examples" / "several_processes.py"
+
+
+def test_the_page_shows_the_script():
+    assert SCRIPT.read_text() in (SCRIPT.parents[1] / "docs" / "several-processes.md").read_text()
+
+
+def printed(*command):
+    """Exponent and s_R of each layer, as the script prints them."""
+    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return [float(number) for number in re.findall(r"= (-?[\d.]+)", done.stdout)]
+
+
+def test_the_script_under_torchrun_ends_as_it_does_alone():
+    alone = printed(str(SCRIPT))
+    together = printed("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(SCRIPT))
+    assert len(alone) == 4
+    assert together == pytest.approx(alone, rel=1e-3, abs=1e-4)

@@ -6,6 +6,7 @@ import pytest
 from exact import refusal
 
 from eigenfall import records
+from eigenfall.cli import main
 from eigenfall.papers.found import SCALES, by_arm
 from eigenfall.papers.nassar2020 import loophole, loopholefigure
 from eigenfall.papers.nassar2020.found import Found
@@ -89,6 +90,23 @@ def test_the_history_keeps_what_refreshes_measured(found):
     at = {row["step"]: row for row in record.history}
     assert at[202]["spectral/hidden1/s_R"] > 0.1
     assert at[202]["spectral/hidden1/true_R"] > at[200]["spectral/hidden1"] + 0.1
+
+
+def test_the_command_says_it(tmp_path, capsys):
+    """With one seed among the measurement's notices, with several under their table."""
+    arguments = ["train", "--penalty", "spectral:strength=5,refresh=every_k_steps,k_steps=500", "--arm", "seldom",
+                 "--architecture", "mlp:widths=20/18", "--steps", "200", "--workers", "1", "--preset", "none",
+                 "--draws", "0", "--smoothness-inputs", "0", "--output", str(tmp_path)]  # fmt: skip
+    assert main(arguments) == 0
+    assert "the penalty's basis is stale at the end, s_R = " in capsys.readouterr().out
+    assert main([*arguments, "--seeds", "2"]) == 0
+    rows = [row for record in records.load_all(tmp_path) for row in record.measurement.rows]
+    worst = max(row["value"] for row in rows if row["quantity"] == "staleness" and row["layer"] == "hidden2")
+    assert worst > 0.1
+    assert (
+        f"STALE: seldom, hidden2 in 2 of 2 seeds: s_R up to {worst:.3g}; the penalty saw a flatter spectrum than the "
+        "true one.\n"
+    ) in capsys.readouterr().out
 
 
 # ------------------------------------------------------------------------------------ the figure

@@ -163,6 +163,12 @@ class Spectral:
                 got=f"{len(value) if isinstance(value, tuple) else 1}",
                 remedy="Name the layers in the order of the values.",
             )
+        need(
+            self.estimator != "exact" or self.zeros == "kept",
+            expected='zeros="kept" with estimator="exact"',
+            got='zeros="skipped"',
+            remedy="Rounding alone would decide which eigenvalues of a batch are terms of the sum.",
+        )
         need_subset(self)
 
     def start(self, reference: Reference, generator: torch.Generator) -> SpectralState:
@@ -322,7 +328,7 @@ class Spectral:
             else:
                 eigenvalues, vectors = symmetric_eigh(matrix)
             eigenvalues, vectors = processes.agreed(eigenvalues), processes.agreed(vectors)
-            last = self._last_rank(eigenvalues, len(indices), name, old.dtype)
+            last = self._last_rank(eigenvalues, len(indices), name, old.dtype, old.shape[1] == 0)
             if last < tau + 2:
                 warnings.warn(
                     f"Layer {name!r} has {last} ranks above zero and the first tau + 1 = {tau + 1} are free: nothing "
@@ -340,10 +346,9 @@ class Spectral:
         renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, alpha=alpha, measured=measured)
         return replace(renewed, age=0, due=self._due(0, False))
 
-    def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype) -> int:
-        """Last rank that is held to the target."""
-        if self.last_rank == "units":
-            return len(eigenvalues)
+    def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype, first: bool) -> int:
+        """Last rank that is held to the target; a warning at the first basis where some of them cannot rise."""
+        above = numerical_rank(eigenvalues, rows, self.precision == "model" and dtype == torch.float32)
         if self.last_rank == "rank":
             need(
                 rows > len(eigenvalues),
@@ -351,14 +356,21 @@ class Spectral:
                 got=f"{rows}",
                 remedy=f"Use more rows, a narrower layer, or estimator=low_rank with fewer than {rows} ranks.",
             )
-            return numerical_rank(eigenvalues, rows, self.precision == "model" and dtype == torch.float32)
+            return above
+        last = len(eigenvalues) if self.last_rank == "units" else self.last_rank
         need(
-            self.last_rank <= len(eigenvalues),
+            last <= len(eigenvalues),
             expected=f"a last rank of at most {len(eigenvalues)} in layer {name!r}",
-            got=f"{self.last_rank}",
+            got=f"{last}",
             remedy=f"Use last_rank={len(eigenvalues)} or fewer.",
         )
-        return self.last_rank
+        if last > above and self.precision == "float64" and first:
+            warnings.warn(
+                f"Layer {name!r} has {above} ranks above rounding, and {last} are held to the target: a direction "
+                "without variance has no gradient and cannot rise. Use last_rank=rank.",
+                stacklevel=4,
+            )
+        return last
 
     def _seen(self, values: Tensor, state: SpectralState, name: str, tau: int, generator: torch.Generator) -> Seen:
         """Eigenvalues of a batch: all that are held to the target, or those of a subset of the ranks."""
