@@ -39,7 +39,7 @@ generator, order = torch.Generator().manual_seed(0), torch.Generator().manual_se
 state = penalty.start(reference, generator)
 optimiser = torch.optim.Adam(shared.parameters(), lr=0.003)
 
-for step in range(60):
+for _ in range(60):
     batch = torch.randperm(len(rows), generator=order)[:256][rank::world]
     found = forward(shared, rows.inputs[batch], rows.targets[batch], layers, requires_grad=False)
     value = penalty(found, state, generator)

@@ -1,4 +1,4 @@
-"""A small net trained under the spectral penalty by a plain loop, in one process or in several that share each batch."""
+"""A small net under the spectral penalty, trained by a plain loop in one process or in several that share batches."""
 
 from dataclasses import replace
 from datetime import timedelta

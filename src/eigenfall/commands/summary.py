@@ -96,8 +96,8 @@ def stale(found: Sequence[Record]) -> list[str]:
         if worst:
             seeds = "" if len(rows) == 1 else f" in {len(worst)} of {len(rows)} seeds"
             said.append(
-                f"STALE: {arm}, {layer}{seeds}: s_R up to {max(worst):.3g}; the penalty saw a flatter spectrum than the "
-                "true one."
+                f"STALE: {arm}, {layer}{seeds}: s_R up to {max(worst):.3g}; the penalty saw a flatter spectrum than "
+                f"the true one."
             )
     return said
 

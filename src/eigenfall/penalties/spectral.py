@@ -55,7 +55,9 @@ from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_subset
 from eigenfall.types import ForwardPass, Penalty, Reference
 
-EXCESS, TRUE_EXCESS = ([setting.name for setting in fields(Staleness)].index(name) for name in ("excess", "true_excess"))
+EXCESS, TRUE_EXCESS = (
+    [setting.name for setting in fields(Staleness)].index(name) for name in ("excess", "true_excess")
+)
 MEASURED = {"s_R": EXCESS, "true_R": TRUE_EXCESS}
 
 

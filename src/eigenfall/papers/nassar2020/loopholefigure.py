@@ -1,7 +1,7 @@
 """The loophole through training: what the penalty sees along its basis, and what there is. A column for each basis.
 
-    above   R in the loss, and R of the spectrum; their difference is s_R
-    below   α along the basis, and α of the spectrum; the target is 1
+above   R in the loss, and R of the spectrum; their difference is s_R
+below   α along the basis, and α of the spectrum; the target is 1
 """
 
 from collections.abc import Mapping
@@ -64,17 +64,18 @@ def drawn(records: Mapping[str, Record]) -> Any:
 
 def _lines(ax: Any, points: list[Row], quantities: tuple[str, str]) -> None:
     """One batch's as a thin line, the spectrum's as a dashed one that ends in a mark."""
-    along, of_spectrum = quantities
     for layer in dict.fromkeys(point["layer"] for point in points):
         look = _look(layer)
         for quantity in quantities:
             held = [point for point in points if point["layer"] == layer and point["quantity"] == quantity]
             x, y = ([point[axis] for point in held] for axis in ("x", "y"))
-            if quantity == along:
+            if quantity == quantities[0]:
                 ax.plot(x, y, color=look.colour, linewidth=1, alpha=0.45, gid="series")
             else:
                 ax.plot(x, y, color=look.colour, linewidth=1.8, linestyle="--", gid="series")
-                ax.plot(x[-1:], y[-1:], color=look.colour, linestyle="", marker=look.mark, markersize=5, zorder=4, gid="end")
+                ax.plot(
+                    x[-1:], y[-1:], color=look.colour, linestyle="", marker=look.mark, markersize=5, zorder=4, gid="end"
+                )
 
 
 def _look(layer: str) -> Any:
