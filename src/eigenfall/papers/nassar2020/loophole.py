@@ -17,6 +17,8 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from eigenfall import excess as law
+from eigenfall import parts
 from eigenfall.check import need
 from eigenfall.papers.found import Found
 from eigenfall.papers.nassar2020 import runs as of_paper
@@ -69,8 +71,6 @@ QUANTITIES = {
     "alpha": "α of the spectrum",
 }
 """What a history has of a layer, and what it is."""
-FINAL = {"R": "R of the spectrum", "alpha": "α of the spectrum"}
-"""The same of the end of training: exact, over fresh rows in eval mode."""
 LAST_ROWS = 0.1
 """Share of a history over which what a single batch shows is averaged."""
 
@@ -81,44 +81,42 @@ class Ending:
 
     Attributes:
         seen: R along the basis, mean over batches in the last tenth of training.
-        true: R of the spectrum.
-        excess: s_R, R of the spectrum less R along the basis in use.
+        true: R of the spectrum that was measured at the end, over all training rows.
         seen_alpha: exponent along the basis, mean over the same batches.
-        true_alpha: exponent of the spectrum.
+        true_alpha: exponent of the same spectrum, over all ranks beyond τ.
     """
 
     seen: float
     true: float
-    excess: float
     seen_alpha: float
     true_alpha: float
+
+    @property
+    def excess(self) -> float:
+        """What the penalty did not see."""
+        return self.true - self.seen
 
 
 def endings(record: Record) -> Mapping[str, Ending]:
     """How a run of the spectral penalty ended, by layer that it was on.
 
     Raises:
-        ValueError: for a record of another penalty, or of a run made before a run's end told R.
+        ValueError: for a record of another penalty.
     """
     history = record.history
-    last = history[-1] if history else {}
-    layers = [key.removeprefix("spectral/final_R/") for key in last if key.startswith("spectral/final_R/")]
-    need(
-        bool(layers),
-        expected="a run of the spectral penalty that tells R of its final spectrum",
-        got=record.name,
-        remedy="Make the record anew: remove its folder, and reproduce again.",
-    )
+    last, start = (history[-1] if history else {}), "spectral/final_alpha/"
+    layers = [key.removeprefix(start) for key in last if key.startswith(start)]
+    need(bool(layers), expected="a run of the spectral penalty", got=record.name, remedy="Other losses have no basis.")
     late = history[-max(1, math.ceil(LAST_ROWS * len(history))) :]
     return {
         layer: Ending(
-            seen=_mean(late, f"spectral/{layer}"),
-            true=float(last[f"spectral/final_R/{layer}"]),
-            excess=float(last[f"spectral/final_staleness/{layer}"]),
-            seen_alpha=_mean(late, f"spectral/{layer}/alpha_along_basis"),
-            true_alpha=float(last[f"spectral/final_alpha/{layer}"]),
+            _mean(late, f"spectral/{layer}"),
+            true,
+            _mean(late, f"spectral/{layer}/alpha_along_basis"),
+            true_alpha,
         )
         for layer in layers
+        for true, true_alpha in (_of_spectrum(record, layer),)
     }
 
 
@@ -126,12 +124,12 @@ def through_training(record: Record) -> list[Row]:
     """R and α of each layer, along the basis and of the spectrum, at each update for which they were logged."""
     found: list[Row] = []
     last = record.history[-1]
-    for layer in endings(record):
+    for layer, ending in endings(record).items():
         for key, quantity in QUANTITIES.items():
             name = f"spectral/{layer}/{key}" if key else f"spectral/{layer}"
             found += [_point(layer, quantity, row["step"], row[name]) for row in record.history if name in row]
-        for key, quantity in FINAL.items():
-            found.append(_point(layer, quantity, last["step"], last[f"spectral/final_{key}/{layer}"]))
+        found.append(_point(layer, QUANTITIES["true_R"], last["step"], ending.true))
+        found.append(_point(layer, QUANTITIES["alpha"], last["step"], ending.true_alpha))
     return found
 
 
@@ -153,6 +151,16 @@ ARMS = (EPOCH, LAST, SLOW, FAST, *SELDOM, NEVER, STEP, FRESH)
 def there(found: Found) -> list[str]:
     """Arms that have records."""
     return [arm for arm in ARMS if found.has(arm)]
+
+
+def _of_spectrum(record: Record, layer: str) -> tuple[float, float]:
+    """R and exponent of a layer's measured spectrum; R by the law of its penalty, anchored at its own rank τ + 1."""
+    spelled = next(text for text in record.run["penalties"] if text.partition(":")[0] == "spectral")
+    part, values = parts.read("penalties", spelled), record.measurement.spectra[layer].eigenvalues
+    kappa = law.anchor(values, part.alpha, part.tau, "tau")
+    units = len(values) if part.divisor == "units" else None
+    true = law.excess(values, kappa, part.alpha, part.tau, part.side, units, part.zeros)
+    return float(true), float(law.exponent(values, part.tau))
 
 
 def _mean(history: Sequence[Row], key: str) -> float:
