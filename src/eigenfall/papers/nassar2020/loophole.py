@@ -108,16 +108,12 @@ def endings(record: Record) -> Mapping[str, Ending]:
     layers = [key.removeprefix(start) for key in last if key.startswith(start)]
     need(bool(layers), expected="a run of the spectral penalty", got=record.name, remedy="Other losses have no basis.")
     late = history[-max(1, math.ceil(LAST_ROWS * len(history))) :]
-    return {
-        layer: Ending(
-            _mean(late, f"spectral/{layer}"),
-            true,
-            _mean(late, f"spectral/{layer}/alpha_along_basis"),
-            true_alpha,
-        )
-        for layer in layers
-        for true, true_alpha in (_of_spectrum(record, layer),)
-    }
+    found = {}
+    for layer in layers:
+        true, true_alpha = _of_spectrum(record, layer)
+        seen, seen_alpha = (_mean(late, f"spectral/{layer}{what}") for what in ("", "/alpha_along_basis"))
+        found[layer] = Ending(seen, true, seen_alpha, true_alpha)
+    return found
 
 
 def through_training(record: Record) -> list[Row]:
