@@ -23,8 +23,8 @@ currents instead of a layer's output, a target n^−α that no eigenvalue anchor
 the last batch of the epoch is not remembered; both covariances are centred, while the code takes second moments less
 constants; rank 1 is free, while the code may hold it to 1.
 
-A short last batch counts as much as a whole one, as published, and its R is noisier: train with `last_batch="drop"`, and
-choose nothing by the R of one batch.
+A short last batch counts as much as a whole one, as published, and its R is noisier: train with `last_batch="drop"`,
+and choose nothing by the R of one batch.
 
 Of several processes that hold parts of one batch (`torch.distributed`), each gets the R of the joint batch, and the
 average of their gradients is the gradient of that R: see `eigenfall.processes`. Every process calls the same methods in
