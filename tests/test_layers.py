@@ -20,6 +20,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "formats",
         "laws",
         "linalg",
+        "processes",
         "scaling",
         "silverstein",
         "sources",

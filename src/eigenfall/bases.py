@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from eigenfall import processes
 from eigenfall.check import need
 from eigenfall.excess import doubled, exponent
 from eigenfall.linalg import UnitSide, symmetric_eigh
@@ -55,6 +56,8 @@ def covariances(
 ) -> dict[str, Tensor]:
     """Covariance of each layer over pieces of its samples, `(units, units)` float64.
 
+    Of several processes each gives its own pieces, one or more, and all get the covariance over all.
+
     Args:
         pieces: `(samples, units)` by layer, one piece after the other.
         precision: "float64" adds centred products up, with divisor N − 1; "model" holds all samples at once and
@@ -75,11 +78,15 @@ def covariances(
             if name not in sums:
                 sums[name] = UnitSide(values.shape[1], device=values.device)
             sums[name].add(values)
-    found = {name: _moments(total, centre) / (total.count - 1) for name, total in sums.items()}
+    found = {}
+    for name, total in sums.items():
+        count, products = processes.joined(total.count, total.mean, total.matrix, centre)
+        found[name] = products / (count - 1)
     for name, parts in held.items():
         values = torch.cat(parts)
-        values = values - (values.mean(0) if centre is None else centre)
-        found[name] = doubled(values.T @ values / len(values))
+        count, mean = processes.joint_mean(values)
+        values = values - (mean if centre is None else centre)
+        found[name] = doubled(processes.summed(values.T @ values) / count)
     for name, covariance in found.items():
         need(
             bool(torch.isfinite(covariance).all()),
@@ -88,14 +95,6 @@ def covariances(
             remedy="Lower the learning rate or the penalties' strength.",
         )
     return {name: (covariance + covariance.T) / 2 for name, covariance in found.items()}
-
-
-def _moments(total: UnitSide, centre: float | None) -> Tensor:
-    """Σ (x − c)(x − c)ᵀ about the mean, or about a number."""
-    if centre is None:
-        return total.matrix
-    off = total.mean - centre
-    return total.matrix + total.count * torch.outer(off, off)
 
 
 def random_projection(units: int, onto: int, generator: torch.Generator) -> Float64[Tensor, "units onto"]:

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from eigenfall import processes
 from eigenfall.linalg import symmetric_eigh
 
 Side = Literal["paper", "two_sided", "above", "below", "log"]
@@ -32,17 +33,21 @@ class _ProjectedVariances(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, responses: Tensor, basis: Tensor, centre: float | None) -> tuple[Tensor, Tensor]:
-        projected = (responses - (responses.mean(0) if centre is None else centre)) @ basis
+        samples, mean = processes.joint_mean(responses)
+        projected = (responses - (mean if centre is None else centre)) @ basis
+        ctx.samples = samples
         ctx.save_for_backward(projected, basis)
         ctx.mark_non_differentiable(projected)
-        return projected.square().sum(0) / (len(responses) - 1), projected
+        return (processes.summed(projected.square().sum(0)) / (samples - 1)).to(projected), projected
 
     @staticmethod
     @once_differentiable
     def backward(ctx, *gradients: Tensor) -> tuple[Tensor, None, None]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        # about the mean the columns of P sum to zero, so its own dependence on H drops out; a constant has none
+        # about the mean the columns of P sum to zero, so its own dependence on H drops out, and a constant has none;
+        # the factor of several processes makes up for the average that their loop takes of gradients
         projected, basis = ctx.saved_tensors
-        return (projected * (gradients[0] * (2 / (len(projected) - 1)))) @ basis.T, None, None
+        factor = 2 * processes.count() / (ctx.samples - 1)
+        return (projected * (gradients[0] * factor).to(projected)) @ basis.T, None, None
 
 
 def projected_variances(
@@ -50,7 +55,8 @@ def projected_variances(
 ) -> tuple[Float[Tensor, " ranks"], Float[Tensor, "samples ranks"]]:
     """Variance of the responses along each column of a constant basis, and the centred projections (no gradient).
 
-    With a centre, second moments about that number instead, divided by B − 1 as well.
+    With a centre, second moments about that number instead, divided by B − 1 as well. Of a batch that lies in several
+    processes, the joint variance, and the projections of this process's rows.
     """
     return _ProjectedVariances.apply(responses, basis, centre)
 
@@ -70,17 +76,19 @@ def current_eigenvalues(
     No eigenvector is differentiated: dλₙ = vₙᵀ dC vₙ, so along its own eigenvectors, held constant, a covariance has
     its eigenvalues as variances, and they have the right gradient, ties included. With fewer samples than units and
     nothing remembered, the Gram matrix XXᵀ is decomposed instead: there are as many eigenvalues as samples, and no C.
+    A batch in several processes has no Gram matrix in any of them: C is decomposed, ranks beyond the samples are 0.
     """
-    centred = responses - responses.mean(0)
-    scaled = doubled(centred) / math.sqrt(len(responses) - 1)
-    if earlier is None and len(responses) < responses.shape[1]:
+    samples, mean = processes.joint_mean(responses)
+    centred = responses - mean
+    scaled = doubled(centred) / math.sqrt(int(samples) - 1)
+    if earlier is None and len(responses) < responses.shape[1] and processes.count() == 1:
         _, vectors = symmetric_eigh(scaled @ scaled.T)
         along = centred.T @ vectors.to(responses)
         return along.square().sum(0) / (len(responses) - 1), None
-    covariance = scaled.T @ scaled
+    covariance = processes.summed(scaled.T @ scaled)
     if earlier is not None:
         covariance = torch.lerp(covariance, earlier, memory)
-    _, vectors = symmetric_eigh(covariance)
+    vectors = processes.agreed(symmetric_eigh(covariance)[1])
     variances, _ = projected_variances(responses, vectors.to(responses))
     if earlier is not None:
         kept = (earlier @ vectors * vectors).sum(0).to(responses)

@@ -32,6 +32,8 @@ from eigenfall.whitening import freeze
 
 CHECKPOINT_SECONDS = 5.0
 LOGGED_STEPS = 200
+AT_REFRESHES = ("alpha", "s_R", "true_R")
+"""What penalties measure at refreshes alone: kept for the next row of the history."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +103,12 @@ def _trained(
 ) -> Generator[Event, None, tuple[Row, ...]]:
     """Train in place, with checkpoints; the logged history.
 
-    At the end, layers that whiten by running statistics are given those of all training rows.
+    A row holds the numbers of its step; what a penalty measured at a refresh since the row before, it holds too. At the
+    end, layers that whiten by running statistics are given those of all training rows.
     """
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
+    since: Row = json.loads(str(start.pop("since", "{}"))) if start else {}
     training = run.training
     if training.adversarial is not None:
         training = replace(training, adversarial=replace(training.adversarial, bounds=examples.bounds))
@@ -116,13 +120,16 @@ def _trained(
         at = step.progress
         if step.last:
             freeze(step.model, examples.train.inputs, published=False)
+        since = {**since, **{key: value for key, value in step.values.items() if key.split("/")[-1] in AT_REFRESHES}}
         if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last or MANY in step.values:
-            history.append({"step": at.step, "epoch": at.epoch, **step.values})
+            history.append({"step": at.step, "epoch": at.epoch, **since, **step.values})
+            since = {}
             yield Event(name_of(run), "training", at.step, at.steps)
         if step.last:
             history[-1] = {**history[-1], **_final_staleness(run, step, examples)}
         if time.monotonic() - last > CHECKPOINT_SECONDS or step.last:
-            records.write_checkpoint(root, key, {**step.snapshot(), "history": json.dumps(history)})
+            told = {"history": json.dumps(history), "since": json.dumps(since)}
+            records.write_checkpoint(root, key, {**step.snapshot(), **told})
             last = time.monotonic()
     return tuple(history)
 
@@ -137,7 +144,7 @@ def _guarded(steps: Iterator[Step], model: nn.Module, root: Path, key: str) -> I
 
 
 def _final_staleness(run: Run, step: Step, examples: Examples) -> dict[str, float]:
-    """How far each spectral penalty's basis is from the truth at the end: s_R and true exponent by layer."""
+    """How far each spectral penalty's basis is from the truth at the end: s_R, true exponent and true R by layer."""
     found: dict[str, float] = {}
     for name, penalty in _named(run.penalties).items():
         if not hasattr(penalty, "staleness"):
@@ -148,7 +155,8 @@ def _final_staleness(run: Run, step: Step, examples: Examples) -> dict[str, floa
         reference = reference_of(step.model, here, layers)
         generator = torch.Generator().manual_seed(run.seed)
         for layer, stale in penalty.staleness(step.states[name], reference, generator).items():
-            found |= {f"{name}/final_staleness/{layer}": stale.excess, f"{name}/final_alpha/{layer}": stale.true_alpha}
+            measured = {"staleness": stale.excess, "alpha": stale.true_alpha, "R": stale.true_excess}
+            found |= {f"{name}/final_{what}/{layer}": value for what, value in measured.items()}
     return found
 
 

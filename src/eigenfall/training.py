@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eigenfall import processes
 from eigenfall.adversarial import accuracies, perturbed
 from eigenfall.check import need
 from eigenfall.layers import device_of, left_as_found, seed_torch
@@ -64,6 +65,12 @@ def train(
         ValueError: if there are no rows, or early stopping has no validation split.
     """
     need(len(train) > 0, expected="training rows", got="none", remedy="Use fewer rows for validation.")
+    need(
+        processes.count() == 1 or not penalties,
+        expected="one process to train under penalties in this loop",
+        got=f"a group of {processes.count()}",
+        remedy="Write the loop as docs/several-processes.md shows.",
+    )
     settings.need_validation(validation)
     device = device_of(model)
     train, validation = (Split(part.inputs.to(device), part.targets.to(device)) for part in (train, validation))
@@ -117,9 +124,6 @@ def train(
         good.keep()
         optimiser.step()
         last_of_epoch = place == batches - 1
-        for name, penalty in penalties.items():
-            if due(states[name], last_of_epoch):
-                states[name] = penalty.refreshed(states[name], references[name], generators[name])
         at = replace(at, step=at.step + 1)
         numbers = {"loss": loss.detach(), "gradient_norm": norm, **values}
         if settings.schedule or settings.decay:
@@ -128,6 +132,9 @@ def train(
             at, found = _validated(at, model, validation, settings, task)
             numbers |= found
         last = at.stopped or at.step == steps
+        for name, penalty in penalties.items():
+            if not last and due(states[name], last_of_epoch):  # after the last update, only the basis in use tells
+                states[name] = penalty.refreshed(states[name], references[name], generators[name])
         if settings.adversarial and (last_of_epoch or last):
             numbers |= accuracies(settings.adversarial, model, train.inputs[rows], targets)
         if last:

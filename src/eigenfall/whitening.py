@@ -22,6 +22,7 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
+from eigenfall import processes
 from eigenfall.check import need, one_of
 from eigenfall.layers import device_of, left_as_found
 from eigenfall.linalg import UnitSide
@@ -105,7 +106,7 @@ class Whiten(nn.Module):
 
         Raises:
             ValueError: for other units; for a singular covariance; in train mode for no more rows than units (as
-                published, a warning instead).
+                published, a warning instead), and for a batch in several processes.
         """
         need(
             values.shape[1] == self.units,
@@ -116,6 +117,12 @@ class Whiten(nn.Module):
         wide = values.double()
         if not self.of_batch:
             return ((wide - self.mean) @ self.matrix().T).to(values.dtype)
+        need(
+            processes.count() == 1,
+            expected="one process to whiten by the batch in",
+            got=f"a group of {processes.count()}, each with a part of it",
+            remedy="Freeze the layer (eigenfall.whitening.freeze), or train in one process.",
+        )
         self._need_rows(len(values))
         mean = wide.mean(0) if self.demean else torch.zeros_like(wide[0])
         centred = wide - mean

@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eigenfall import records
+from eigenfall import records, runs
 from eigenfall.architectures.mlp import MLP
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
@@ -76,6 +76,22 @@ def test_killed_half_way_it_goes_on_bit_equal(tmp_path):
     assert resumed.measurement.rows == whole.measurement.rows
     assert [entry["step"] for entry in resumed.history] == [entry["step"] for entry in whole.history]
     assert not (tmp_path / "killed" / ".partial").exists()
+
+
+def test_what_a_refresh_measured_is_kept_over_a_kill(tmp_path, monkeypatch):
+    """Update 7 is the first after a refresh, and no row is of it: the checkpoint holds what it logged for that of 8."""
+    monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", -1.0)
+    penalty = Spectral(tau=3, refresh="every_k_steps", k_steps=3)
+    run = replace(RUN, penalties=(penalty,), training=Training(batch_size=64, epochs=None, steps=404))
+    whole = records.load([event.record for event in execute(run, tmp_path / "whole")][-1])
+    stopped = execute(run, tmp_path / "stopped")
+    next(event for event in stopped if event.stage == "training" and event.done == 8)
+    stopped.close()
+    resumed = records.load([event.record for event in execute(run, tmp_path / "stopped")][-1])
+    assert resumed.history == whole.history
+    keys = [f"spectral/hidden1/{what}" for what in ("alpha", "s_R", "true_R")]
+    rows = {row["step"]: [key in row for key in keys] for row in whole.history}
+    assert (rows[6], rows[8], rows[10], rows[12]) == ([False] * 3, [True] * 3, [True] * 3, [False] * 3)
 
 
 DRIVER = """

@@ -341,6 +341,14 @@ def test_the_published_vgg_curve_judges_itself(span, left, at):
     assert (monotone.check, monotone.verdict, monotone.value) == ("b", "WARN", 6 / 120)
 
 
+def test_the_whole_curve_as_it_was_read_off_the_plot():
+    """Spec `nassar2020` §9.4: SpecReg FAILs where its baseline passes."""
+    shown = {0: 0.80, 0.1: 0.71, 0.2: 0.71, 0.4: 0.73, 0.7: 0.58, 1: 0.51, 2: 0.20, 4.95: 0.14}
+    baseline = {0: 0.808, 0.1: 0.08, 0.2: 0.017, **dict.fromkeys((0.4, 0.7, 1, 2, 4.95), 0.0)}
+    for curve, expected in ((shown, ["FAIL", "WARN"]), (baseline, ["PASS", "PASS"])):
+        assert [one.verdict for one in judged_curve(curve, 120, 1 / 0.247, 0.1)] == expected
+
+
 def test_its_baseline_judges_itself_as_sound():
     baseline = {0: 0.8, 0.1: 0.2, **dict.fromkeys((0.3, 0.4, 0.5, 1, 2, 4.95), 0.0)}
     assert [verdict.verdict for verdict in judged_curve(baseline, 120, 4.0)] == ["PASS", "PASS"]

@@ -99,6 +99,7 @@ def test_scale_with_an_anchor_in_the_state_once_it_has_followed():
     assert float(total(part, 3 * rows[:80], started(part, rows))) != pytest.approx(float(values[0]), rel=0.1)
 
 
+@pytest.mark.filterwarnings("ignore:Layer 'hidden1' has 11 ranks above rounding:UserWarning")
 @pytest.mark.parametrize(
     "part, expected", [(PUBLISHED, 19 / 30), (Spectral(last_rank="units"), 1.0)], ids=["D", "terms"]
 )
@@ -188,6 +189,21 @@ def test_convolutional_maps(how, shape):
     assert bool(torch.isfinite(total(part, maps[:40], state)))
 
 
+@pytest.mark.parametrize("last", ["units", 22])
+def test_ranks_that_cannot_rise_and_are_held_all_the_same_are_told_of_once(last):
+    """A linear layer of 30 units on 20 inputs has 20 ranks, whatever its weights."""
+    rows = code(units=20) @ torch.randn(20, 30, generator=seeded(1), dtype=torch.float64)
+    part = Spectral(last_rank=last, rows="all")
+    with pytest.warns(UserWarning, match="cannot rise") as told:
+        state = started(part, rows)
+    assert [str(one.message) for one in told] == [
+        f"Layer 'hidden1' has 20 ranks above rounding, and {30 if last == 'units' else 22} are held to the target: a "
+        "direction without variance has no gradient and cannot rise. Use last_rank=rank."
+    ]
+    part.refreshed(part(passed(rows), state, seeded(0)).state, reference(rows), seeded(0))  # warnings are errors
+    started(replace(part, last_rank="rank"), rows)
+
+
 def test_columns_of_low_rank_are_those_of_the_whole():
     rows = code(400, 60, 1.5)
     low, whole = Spectral(estimator="low_rank", ranks=20), Spectral(last_rank=20)
@@ -200,8 +216,12 @@ def test_columns_of_low_rank_are_those_of_the_whole():
 def test_the_exact_estimator_takes_the_batch_s_own_eigenvalues(samples):
     part, rows = Spectral(estimator="exact", memory=0.0, anchor="tau"), code(400)
     state = started(part, rows)
-    with pytest.warns(UserWarning, match=f"{samples} samples for 30 units of layer 'hidden1'"):
+    with pytest.warns(UserWarning, match="are too steep") as told:
         found = total(part, rows[:samples], state)
+    assert [str(one.message) for one in told] == [
+        f"{samples} samples for 30 units of layer 'hidden1': exact eigenvalues of fewer than ten samples per unit are "
+        'too steep. Use estimator="fixed_basis", or larger batches.'
+    ]
     along = torch.linalg.eigvalsh(torch.cov(rows[:samples].T)).flip(0)[: min(30, samples - 1)]
     r = torch.stack([along[n - 1] * n / (along[10] * 11) - 1 for n in range(12, len(along) + 1)])
     assert_close(found, (r**2 + r.relu()).mean())
@@ -520,6 +540,11 @@ REFUSALS = [
         lambda: Spectral(order="identity", anchor="tau"),
         'Expected an anchor that is not one eigenvalue of one batch with order="identity", got anchor="tau". '
         'Use anchor="ema" or "window".',
+    ),
+    (
+        lambda: Spectral(estimator="exact", zeros="skipped"),
+        'Expected zeros="kept" with estimator="exact", got zeros="skipped". '
+        "Rounding alone would decide which eigenvalues of a batch are terms of the sum.",
     ),
     (
         lambda: Spectral(memory=1.0),

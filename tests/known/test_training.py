@@ -124,6 +124,26 @@ def test_penalties_add_to_the_loss_and_are_logged():
 
 
 @pytest.mark.filterwarnings("ignore:16 samples for 16 units")
+def test_the_gradient_norm_that_is_logged_is_that_of_loss_and_penalties():
+    """Of plain gradient descent it is the step over the learning rate."""
+    model = network(norm=False)
+    before = [value.detach().clone() for value in model.parameters()]
+    settings = Training(optimiser="sgd", learning_rate=0.1, batch_size=70, epochs=1)
+    (step,), _ = finished(model, {"decay": WeightDecay(strength=3.0)}, settings)
+    moved = torch.cat([(new.detach() - old).flatten() for new, old in zip(model.parameters(), before)])
+    assert step.values["gradient_norm"] == pytest.approx(float(moved.norm()) / 0.1, rel=1e-5)
+    assert step.values["gradient_norm"] > 1
+
+
+def test_a_basis_is_not_renewed_after_the_last_update():
+    """What ends is the basis in use: one that is renewed when nothing follows would hide how stale it was."""
+    penalty = Spectral(tau=3, refresh="every_k_steps", k_steps=2)
+    settings = Training(batch_size=16, epochs=None, steps=6)
+    steps, _ = finished(network(norm=False), {"spectral": penalty}, settings)
+    assert [step.states["spectral"].refreshes for step in steps] == [0, 1, 1, 2, 2, 2]
+    assert [step.states["spectral"].age for step in steps] == [1, 0, 1, 0, 1, 2]
+
+
 def test_arms_that_differ_in_penalties_see_the_same_batches():
     seen = []
     for penalties in ({"watching": None}, {"watching": None, **STATEFUL}):

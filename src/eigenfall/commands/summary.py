@@ -81,6 +81,25 @@ def show(found: Sequence[Record], title: str, console: Console) -> None:
     console.print(
         f"Mean and 95 % interval over {seeds} seeds." if seeds > 1 else "One seed: no interval over seeds.", style="dim"
     )
+    for said in stale(found):
+        console.print(said, markup=False, soft_wrap=True, style="bold")
+
+
+def stale(found: Sequence[Record]) -> list[str]:
+    """A sentence for each layer of an arm whose penalty ended on a stale basis: its exponent is not what it held to."""
+    ends: dict[tuple[str, str], list[Row]] = {}
+    for row in (row for record in found for row in record.measurement.rows if row["quantity"] == "staleness"):
+        ends.setdefault((row.get("arm", ""), row["layer"]), []).append(row)
+    said = []
+    for (arm, layer), rows in ends.items():
+        worst = [row["value"] for row in rows if row.get("verdict") == "STALE"]
+        if worst:
+            seeds = "" if len(rows) == 1 else f" in {len(worst)} of {len(rows)} seeds"
+            said.append(
+                f"STALE: {arm}, {layer}{seeds}: s_R up to {max(worst):.3g}; the penalty saw a flatter spectrum than "
+                f"the true one."
+            )
+    return said
 
 
 def show_recording(record: Record, console: Console) -> None:

@@ -22,6 +22,13 @@ currents instead of a layer's output, a target n^−α that no eigenvalue anchor
 (1000 for 2000 units: half of V is arbitrary). Where they differ from it: those rows are drawn when V is renewed, as
 the last batch of the epoch is not remembered; both covariances are centred, while the code takes second moments less
 constants; rank 1 is free, while the code may hold it to 1.
+
+A short last batch counts as much as a whole one, as published, and its R is noisier: train with `last_batch="drop"`,
+and choose nothing by the R of one batch.
+
+Of several processes that hold parts of one batch (`torch.distributed`), each gets the R of the joint batch, and the
+average of their gradients is the gradient of that R: see `eigenfall.processes`. Every process calls the same methods in
+the same order, and is given a reference to all training rows, of which it passes its share.
 """
 
 import warnings
@@ -33,6 +40,7 @@ import torch
 from torch import Tensor
 
 from eigenfall import excess as law
+from eigenfall import processes
 from eigenfall.bases import (
     Staleness,
     covariances,
@@ -50,7 +58,10 @@ from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_subset
 from eigenfall.types import ForwardPass, Penalty, Reference
 
-EXCESS = [setting.name for setting in fields(Staleness)].index("excess")
+EXCESS, TRUE_EXCESS = (
+    [setting.name for setting in fields(Staleness)].index(name) for name in ("excess", "true_excess")
+)
+MEASURED = {"s_R": EXCESS, "true_R": TRUE_EXCESS}
 
 
 @dataclass(frozen=True)
@@ -166,6 +177,12 @@ class Spectral:
             got='estimator="exact"',
             remedy="Its eigenvalues are a covariance's: leave centre out.",
         )
+        need(
+            self.estimator != "exact" or self.zeros == "kept",
+            expected='zeros="kept" with estimator="exact"',
+            got='zeros="skipped"',
+            remedy="Rounding alone would decide which eigenvalues of a batch are terms of the sum.",
+        )
         need_subset(self)
 
     def start(self, reference: Reference, generator: torch.Generator) -> SpectralState:
@@ -182,7 +199,7 @@ class Spectral:
             units, tau = values.shape[1], _of(self.tau, place)
             dtype = torch.promote_types(values.dtype, torch.float32)
             if self.view == "project" and probe.hidden[name].ndim > 2 and units > self.projected:
-                directions = random_projection(units, self.projected, generator)
+                directions = processes.agreed(random_projection(units, self.projected, generator))
                 projection[name], units = directions.to(values.device, dtype), self.projected
             need(
                 units > tau + 1,
@@ -208,14 +225,15 @@ class Spectral:
         Returns:
             `per_layer` is R, with a subset its estimate. Logged are the basis' age in batches, each layer's exponent
             along the basis, unless it is read along a subset of it, and, on the first batch after a refresh, its true
-            exponent and the s_R of the basis that was replaced. The device is waited for only when s_tail is looked at.
-            With a subset s_tail is that of the columns drawn: over the draws the mean of its square is the square of
-            s_tail beyond rank tau + 1.
+            exponent and R, and the s_R of the basis that was replaced. The device is waited for only when s_tail is
+            looked at. With a subset s_tail is that of the columns drawn: over the draws the mean of its square is the
+            square of s_tail beyond rank tau + 1.
 
         Raises:
             ValueError: for a layer that is not captured, or a batch of one.
         """
-        need(len(forward_pass.inputs) >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
+        batch = len(forward_pass.inputs) * processes.count()
+        need(batch >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
         checking = self.refresh == "auto" and (state.age + 1) % state.check_every == 0
         terms, per_layer, logged, tails = [], {}, {"age": torch.tensor(float(state.age))}, []
         anchors, averaged = dict(state.anchor), dict(state.covariance)
@@ -227,7 +245,7 @@ class Spectral:
                 tail = basis.shape[1] - tau - 1
                 excess = self._excess(seen.eigenvalues, place, len(basis), anchors[name], seen.drawn, tail)
                 if checking and seen.projected is not None:
-                    tails.append(_tail_above_sampling(seen.projected, len(forward_pass.inputs)))
+                    tails.append(_tail_above_sampling(seen.projected, forward_pass.inputs))
             averaged |= seen.remembered
             terms.append(_of(self.strength, place) * excess)
             per_layer[name] = excess.detach()
@@ -236,7 +254,7 @@ class Spectral:
             if state.age == 0:
                 logged[f"{name}/alpha"] = state.alpha[name]
                 if name in state.measured:
-                    logged[f"{name}/s_R"] = state.measured[name][EXCESS]
+                    logged |= {f"{name}/{what}": state.measured[name][at] for what, at in MEASURED.items()}
         stale = len(tails) > 0 and bool(torch.stack(tails).max() > state.level)
         age = state.age + 1
         after = replace(state, anchor=anchors, covariance=averaged, age=age, due=self._due(age, stale))
@@ -288,7 +306,14 @@ class Spectral:
 
     def _draw(self, reference: Reference, basis: Mapping[str, Tensor], generator: torch.Generator) -> Tensor:
         widest = max(len(columns) for columns in basis.values())
-        return reference_rows(self.rows, reference.rows, widest, self.replacement, generator)
+        indices = reference_rows(self.rows, reference.rows, widest, self.replacement, generator)
+        need(
+            len(indices) >= processes.count(),
+            expected=f"a reference row or more for each of {processes.count()} processes",
+            got=f"{len(indices)}",
+            remedy="Use more rows, or fewer processes.",
+        )
+        return processes.agreed(indices)
 
     def _covariances(
         self, reference: Reference, indices: Tensor, projection: Mapping[str, Tensor]
@@ -302,8 +327,8 @@ class Spectral:
                 else:
                     yield name, law.doubled(values) @ law.doubled(projection[name])
 
-        pieces = (dict(seen(found)) for found in reference(indices, self.mode))
-        return covariances(pieces, self.precision, self.centre)
+        passes = reference(processes.share(indices), self.mode)
+        return covariances((dict(seen(found)) for found in passes), self.precision, self.centre)
 
     def _renewed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """The state with a new basis; what it had averaged over batches is kept."""
@@ -316,7 +341,8 @@ class Spectral:
                 eigenvalues, vectors = leading_eigenvectors(matrix, max(self.ranks, tau + 2), generator)
             else:
                 eigenvalues, vectors = symmetric_eigh(matrix)
-            last = self._last_rank(eigenvalues, len(indices), name, old.dtype)
+            eigenvalues, vectors = processes.agreed(eigenvalues), processes.agreed(vectors)
+            last = self._last_rank(eigenvalues, len(indices), name, old.dtype, old.shape[1] == 0)
             if last < tau + 2:
                 warnings.warn(
                     f"Layer {name!r} has {last} ranks above zero and the first tau + 1 = {tau + 1} are free: nothing "
@@ -334,10 +360,9 @@ class Spectral:
         renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, alpha=alpha, measured=measured)
         return replace(renewed, age=0, due=self._due(0, False))
 
-    def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype) -> int:
-        """Last rank that is held to the target."""
-        if self.last_rank == "units":
-            return len(eigenvalues)
+    def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype, first: bool) -> int:
+        """Last rank that is held to the target; a warning at the first basis where some of them cannot rise."""
+        above = numerical_rank(eigenvalues, rows, self.precision == "model" and dtype == torch.float32)
         if self.last_rank == "rank":
             need(
                 rows > len(eigenvalues),
@@ -345,21 +370,28 @@ class Spectral:
                 got=f"{rows}",
                 remedy=f"Use more rows, a narrower layer, or estimator=low_rank with fewer than {rows} ranks.",
             )
-            return numerical_rank(eigenvalues, rows, self.precision == "model" and dtype == torch.float32)
+            return above
+        last = len(eigenvalues) if self.last_rank == "units" else self.last_rank
         need(
-            self.last_rank <= len(eigenvalues),
+            last <= len(eigenvalues),
             expected=f"a last rank of at most {len(eigenvalues)} in layer {name!r}",
-            got=f"{self.last_rank}",
+            got=f"{last}",
             remedy=f"Use last_rank={len(eigenvalues)} or fewer.",
         )
-        return self.last_rank
+        if last > above and self.precision == "float64" and first:
+            warnings.warn(
+                f"Layer {name!r} has {above} ranks above rounding, and {last} are held to the target: a direction "
+                "without variance has no gradient and cannot rise. Use last_rank=rank.",
+                stacklevel=4,
+            )
+        return last
 
     def _seen(self, values: Tensor, state: SpectralState, name: str, tau: int, generator: torch.Generator) -> Seen:
         """Eigenvalues of a batch: all that are held to the target, or those of a subset of the ranks."""
         basis, projection = state.basis[name], state.projection.get(name)
         ranks = basis.shape[1]
         if 0 < self.subset < ranks - tau - 1:
-            drawn = law.drawn_ranks(self.subset, tau, ranks, generator).to(basis.device)
+            drawn = processes.agreed(law.drawn_ranks(self.subset, tau, ranks, generator)).to(basis.device)
             # rank τ + 1, which the anchor reads, then the ranks drawn; no other column is touched
             columns = basis[:, torch.cat([torch.full_like(drawn[:1], tau), drawn - 1])]
             columns = columns if projection is None else projection @ columns
@@ -377,7 +409,7 @@ class Spectral:
 
     def _exact(self, values: Tensor, state: SpectralState, name: str) -> tuple[Tensor, Mapping[str, Tensor]]:
         """Eigenvalues of the averaged batch covariance, and what is to be remembered of it."""
-        samples, units = values.shape
+        samples, units = int(processes.joint_mean(values)[0]), values.shape[1]
         if samples < 10 * units and state.age == 0:
             warnings.warn(
                 f"{samples} samples for {units} units of layer {name!r}: exact eigenvalues of fewer than ten samples "
@@ -434,9 +466,10 @@ def _of(setting, place: int):
     return setting[place if len(setting) > 1 else 0]
 
 
-def _tail_above_sampling(projected: Tensor, rows: int) -> Tensor:
+def _tail_above_sampling(projected: Tensor, inputs: Tensor) -> Tensor:
     """s_tail of a batch, less what independent rows show of a basis that is not stale at all."""
-    return tail_correlation(projected.T @ projected) - (rows - 1) ** -0.5
+    rows = float(processes.summed(torch.tensor(float(len(inputs)))))
+    return tail_correlation(processes.summed(projected.T @ projected)) - (rows - 1) ** -0.5
 
 
 _RELEASED = Spectral(
