@@ -1,0 +1,205 @@
+"""What the slips came to: how much more robust than plain training each arm is, and the same in words.
+
+    ratio = geometric mean over seeds of (worst-case accuracy of the arm / of plain training of the same seed)
+
+with Student's interval of the logarithms. An effect is *there* if the interval lies above 1, *reversed* if below; with
+one seed, of the ratio itself. Its share is ln ratio / ln ratio of the arm without slips: 1 all of it, 0 none.
+
+An arm of which no attacked image is left right counts as half an image: a ratio needs a number above 0.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from eigenfall.papers.found import Number, accuracy, alpha
+from eigenfall.papers.nassar2020.found import Found
+from eigenfall.papers.nassar2020.sizes import SIZES
+from eigenfall.papers.nassar2020.slips import CASES, SLIPS, Case, in_l3
+from eigenfall.papers.verdicts import with_interval
+from eigenfall.statistics import t_interval
+from eigenfall.types import Estimate, Record
+
+SMALLER = 0.02
+"""A second budget of the attacks, in pixels."""
+NOISE = 0.3
+"""Standard deviation of the noise beside the attacks, in pixels: what Holzhausen et al. look at first."""
+BASE, ALL = "slips none", "slips all"
+BESIDE: dict[str, tuple[str, str]] = {
+    "no batch-norm": ("shallow spectral, epoch basis, no batch-norm", "shallow plain, no batch-norm"),
+    "ReLU": ("shallow spectral, epoch basis, ReLU", "shallow plain, ReLU"),
+}
+"""Arms of the reproduction in which the nets of both papers differ, and the plain ones that they are held against."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one arm stands.
+
+    Attributes:
+        name: of the arm.
+        each: worst-case accuracy over that of plain training, for each seed.
+        ratio: its geometric mean.
+        smaller: the same at a smaller budget, where more is left right.
+        noise: the same of accuracy under white noise.
+        alpha: mean exponent of the hidden layer.
+        currents: mean exponent of its currents; NaN if it was not measured.
+        clean: mean clean accuracy.
+        worst: mean worst-case accuracy.
+        seeds: how many.
+    """
+
+    name: str
+    each: tuple[float, ...]
+    ratio: Estimate
+    smaller: Estimate
+    noise: Estimate
+    alpha: float
+    currents: float
+    clean: float
+    worst: float
+    seeds: int
+
+    @property
+    def there(self) -> bool:
+        """Whether the arm is more robust than plain training, beyond doubt if there are seeds to doubt with."""
+        return (self.ratio.value if math.isnan(self.ratio.low) else self.ratio.low) > 1
+
+    @property
+    def reversed(self) -> bool:
+        """Whether it is less robust, in the same sense."""
+        return (self.ratio.value if math.isnan(self.ratio.high) else self.ratio.high) < 1
+
+
+def standings(found: Found) -> dict[str, Standing]:
+    """Every arm under a penalty that has records, and its plain one, by name."""
+    named = {case.name: (case.beside, *_readings(case, found)) for case in CASES.values() if not case.plain}
+    ours = _readings(CASES[BASE], found)
+    named |= {f"published, {what}": (plain, *ours) for what, (_, plain) in BESIDE.items()}
+    arms = {f"published, {what}": arm for what, (arm, _) in BESIDE.items()}
+    return {
+        name: _standing(name, found, arms.get(name, name), *held)
+        for name, held in named.items()
+        if found.seeds(arms.get(name, name), held[0])
+    }
+
+
+def _readings(case: Case, found: Found) -> tuple[Number, Number, Number, str]:
+    """Worst-case accuracy at both budgets and accuracy under noise of a case's records; the name of its currents."""
+    ours = case.net == "slips"
+    budgets = (SIZES[found.scale, "shallow"].epsilon, SMALLER, NOISE)
+    epsilon, smaller, deviation = budgets if ours else map(in_l3, budgets)
+    currents = "hidden1.transform" if ours else "currents"
+    return left("headline", epsilon), left("headline", smaller), left("noise", deviation), currents
+
+
+def left(curve: str, epsilon: float) -> Number:
+    """Accuracy of a curve at a budget, of noise its mean over draws; where no image is left, half an image."""
+
+    def number(record: Record) -> float:
+        held = record.measurement.curves[curve]
+        place = held.epsilons.index(epsilon)
+        value = held.accuracy()[place].value if held.distances is not None else held.mean_accuracy()[place]
+        return max(value, 0.5 / len(held.clean_correct))
+
+    return number
+
+
+def _standing(
+    name: str, found: Found, arm: str, plain: str, worst: Number, smaller: Number, noise: Number, currents: str
+) -> Standing:
+    seeds = found.seeds(arm, plain)
+
+    def mean(number: Number) -> float:
+        return math.fsum(number(found.records[arm][seed]) for seed in seeds) / len(seeds)
+
+    def each(number: Number) -> tuple[float, ...]:
+        return tuple(number(found.records[arm][seed]) / number(found.records[plain][seed]) for seed in seeds)
+
+    return Standing(
+        name=name,
+        each=each(worst),
+        ratio=geometric(each(worst)),
+        smaller=geometric(each(smaller)),
+        noise=geometric(each(noise)),
+        alpha=mean(alpha("hidden1")),
+        currents=mean(alpha(currents)),
+        clean=mean(accuracy),
+        worst=mean(worst),
+        seeds=len(seeds),
+    )
+
+
+def geometric(ratios: Sequence[float]) -> Estimate:
+    """Geometric mean over seeds, with Student's interval of the logarithms."""
+    ends = t_interval([math.log(ratio) for ratio in ratios])
+    return Estimate(*(math.exp(end) for end in ends), over="seeds")
+
+
+def share(standing: Standing, base: Standing) -> float:
+    """How much of the base's effect an arm has: 1 all of it, 0 none."""
+    return math.log(standing.ratio.value) / math.log(base.ratio.value)
+
+
+# ---------------------------------------------------------------------------- in words
+
+
+def reading(found: Found) -> list[str]:
+    """What the slips came to, a sentence each; those whose arms have no records are left out."""
+    held = standings(found)
+    if BASE not in held:
+        return []
+    epsilon = SIZES[found.scale, "shallow"].epsilon
+    told = [
+        f"{words} the published penalty is {'' if held[name].there else 'not '}more robust than plain training at "
+        f"ε = {epsilon:g}: {_told(held[name])}."
+        for name, words in ((BASE, "Without a slip"), (ALL, "With all slips"))
+        if name in held
+    ]
+    told += _sides(held, "only", "Alone, {} take{} the effect away", "No slip alone takes the effect away", False)
+    told += _sides(held, "all but", "Mended alone, {} bring{} it back", "No slip mended alone brings it back", True)
+    steps = [(f"first {count}", f"slips {name}") for count, name in path()]
+    walked = [f"{words}: {with_interval(held[name].ratio)}" for words, name in steps if name in held]
+    if walked:
+        told.append(f"One after the other, in the order of the list: {'; '.join(walked)}.")
+    for name, words in {
+        "theirs none": "In their net the published penalty",
+        "theirs all": "In their net all slips",
+        **{f"published, {what}": f"With {what} the published penalty" for what in BESIDE},
+    }.items():
+        if name in held:
+            told.append(f"{words}: {_told(held[name])}.")
+    return told
+
+
+def path() -> list[tuple[int, str]]:
+    """The first so many slips, by the name of the arm that has them and no others."""
+    every = tuple(SLIPS)
+    named = {case.slips: name.removeprefix("slips ") for name, case in CASES.items() if case.net == "slips"}
+    return [(count, named[every[:count]]) for count in range(1, len(every) + 1)]
+
+
+def _sides(held: dict[str, Standing], which: str, some: str, none: str, there: bool) -> list[str]:
+    """Which slips flip the conclusion alone, made or mended, then how the others stand."""
+    arms = {slip: held[f"slips {which} {slip}"] for slip in SLIPS if f"slips {which} {slip}" in held}
+    if not arms:
+        return []
+    flips = [slip for slip, one in arms.items() if one.there == there]
+    told = some.format(" and ".join(flips), "" if len(flips) > 1 else "s") if flips else none
+    each = "; ".join(f"{slip} {_short(one, held[BASE])}" for slip, one in arms.items())
+    return [f"{told}. {which.capitalize()} each: {each}."]
+
+
+def _told(one: Standing) -> str:
+    """Ratio, what is left right, exponent, clean accuracy."""
+    seeds = "one seed" if one.seeds == 1 else f"{one.seeds} seeds"
+    return (
+        f"{with_interval(one.ratio)} × plain ({seeds}; worst case {100 * one.worst:.1f} %, clean "
+        f"{100 * one.clean:.1f} %, α {one.alpha:.2f}; at ε = {SMALLER:g} {with_interval(one.smaller)}, under noise "
+        f"{with_interval(one.noise)} × plain)"
+    )
+
+
+def _short(one: Standing, base: Standing) -> str:
+    left = "reversed" if one.reversed else f"{100 * share(one, base):.0f} % of the effect"
+    return f"{with_interval(one.ratio)}, {left}, α {one.alpha:.2f}"
