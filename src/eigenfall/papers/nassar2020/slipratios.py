@@ -13,17 +13,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eigenfall.papers.found import Number, accuracy, alpha
-from eigenfall.papers.nassar2020.found import Found
+from eigenfall.papers.nassar2020.found import Found, along, stops
 from eigenfall.papers.nassar2020.sizes import SIZES
 from eigenfall.papers.nassar2020.slips import CASES, SLIPS, Case, in_l3
 from eigenfall.papers.verdicts import with_interval
 from eigenfall.statistics import t_interval
 from eigenfall.types import Estimate, Record
 
+IMAGES = 500
+"""On the first so many ratios are taken, whether or not more were attacked."""
 SMALLER = 0.02
 """A second budget of the attacks, in pixels."""
 NOISE = 0.3
 """Standard deviation of the noise beside the attacks, in pixels: what Holzhausen et al. look at first."""
+THEIRS = "currents"
+"""The module that makes the currents of their net."""
 BASE, ALL = "slips none", "slips all"
 BESIDE: dict[str, tuple[str, str]] = {
     "no batch-norm": ("shallow spectral, epoch basis, no batch-norm", "shallow plain, no batch-norm"),
@@ -40,7 +44,8 @@ class Standing:
         name: of the arm.
         each: worst-case accuracy over that of plain training, for each seed.
         ratio: its geometric mean.
-        smaller: the same at a smaller budget, where more is left right.
+        matched: the same over plain training stopped at the arm's clean accuracy; NaN without records of stops.
+        smaller: as `ratio`, at a smaller budget, where more is left right.
         noise: the same of accuracy under white noise.
         alpha: mean exponent of the hidden layer.
         currents: mean exponent of its currents; NaN if it was not measured.
@@ -52,6 +57,7 @@ class Standing:
     name: str
     each: tuple[float, ...]
     ratio: Estimate
+    matched: Estimate
     smaller: Estimate
     noise: Estimate
     alpha: float
@@ -89,18 +95,19 @@ def _readings(case: Case, found: Found) -> tuple[Number, Number, Number, str]:
     ours = case.net == "slips"
     budgets = (SIZES[found.scale, "shallow"].epsilon, SMALLER, NOISE)
     epsilon, smaller, deviation = budgets if ours else map(in_l3, budgets)
-    currents = "hidden1.transform" if ours else "currents"
+    currents = "hidden1.transform" if ours else THEIRS
     return left("headline", epsilon), left("headline", smaller), left("noise", deviation), currents
 
 
 def left(curve: str, epsilon: float) -> Number:
-    """Accuracy of a curve at a budget, of noise its mean over draws; where no image is left, half an image."""
+    """Share of the first images that a curve leaves right at a budget, of noise its mean over draws."""
 
     def number(record: Record) -> float:
         held = record.measurement.curves[curve]
         place = held.epsilons.index(epsilon)
-        value = held.accuracy()[place].value if held.distances is not None else held.mean_accuracy()[place]
-        return max(value, 0.5 / len(held.clean_correct))
+        wrong = held.worst()[place] if held.flip_probability is None else held.flip_probability.amax(0)[place]
+        first = wrong[:IMAGES].double()
+        return max(1 - float(first.mean()), 0.5 / len(first))
 
     return number
 
@@ -116,10 +123,19 @@ def _standing(
     def each(number: Number) -> tuple[float, ...]:
         return tuple(number(found.records[arm][seed]) / number(found.records[plain][seed]) for seed in seeds)
 
+    path = [stop for stop in stops(found.scale, "shallow") if found.has(stop)] if currents != THEIRS else []
+
+    def control(seed: int) -> float:
+        held = [found.records[stop][seed] for stop in path]
+        points = [(accuracy(record), worst(record)) for record in held]
+        return along(points, accuracy(found.records[arm][seed]))[0]
+
+    matched = [worst(found.records[arm][seed]) / control(seed) for seed in found.seeds(arm, *path) if path]
     return Standing(
         name=name,
         each=each(worst),
         ratio=geometric(each(worst)),
+        matched=geometric(matched) if matched else Estimate(math.nan),
         smaller=geometric(each(smaller)),
         noise=geometric(each(noise)),
         alpha=mean(alpha("hidden1")),
@@ -196,10 +212,14 @@ def _told(one: Standing) -> str:
     return (
         f"{with_interval(one.ratio)} × plain ({seeds}; worst case {100 * one.worst:.1f} %, clean "
         f"{100 * one.clean:.1f} %, α {one.alpha:.2f}; at ε = {SMALLER:g} {with_interval(one.smaller)}, under noise "
-        f"{with_interval(one.noise)} × plain)"
+        f"{with_interval(one.noise)} × plain{_fit_matched(one)})"
     )
 
 
 def _short(one: Standing, base: Standing) -> str:
-    left = "reversed" if one.reversed else f"{100 * share(one, base):.0f} % of the effect"
-    return f"{with_interval(one.ratio)}, {left}, α {one.alpha:.2f}"
+    left = "less robust" if one.reversed else f"{100 * share(one, base):.0f} % of the effect"
+    return f"{with_interval(one.ratio)}, {left}, clean {100 * one.clean:.1f} %, α {one.alpha:.2f}{_fit_matched(one)}"
+
+
+def _fit_matched(one: Standing) -> str:
+    return "" if math.isnan(one.matched.value) else f", {with_interval(one.matched)} × plain stopped at its accuracy"
