@@ -5,7 +5,11 @@ smallest of several processor times counts. The next table is a whole training s
 small network. The last ones are updates of the paper's three networks, without a penalty, with all ranks of each layer,
 and with a subset of 100, and what one refresh costs beside them. Their inputs are random; times do not depend on it.
 
-    python bench/penalty.py [TABLE ...] [repeats=N]      tables: penalty, small, shallow, deep, cnn; all without a name
+    python bench/penalty.py [TABLE ...] [repeats=N] [device=cuda]
+                                            tables: penalty, small, shallow, deep, cnn; all without a name
+
+On a GPU the clock on the wall counts instead of processor time, the device waited for, and `penalty` has widths up to
+3600 too. The targets are of a CPU.
 
 `cnn` has batches of 1000, not the paper's 6000. Plain update and penalty are proportional to the batch, a refresh is
 not: beside the paper's batches it would count a sixth, so that it is taken after 300 updates here.
@@ -35,6 +39,7 @@ from eigenfall.training import Training, train
 from eigenfall.types import Examples, ForwardPass, Split
 
 ALPHA, TAU = 1.0, 10
+DEVICE = "cpu"
 TARGETS = (
     ("released loop", 1000, 1500, 3.0),
     ("released loop", 2000, 3500, 2.5),
@@ -43,26 +48,35 @@ TARGETS = (
 )
 
 
+def now() -> float:
+    """Processor time, in seconds; on a GPU that of the wall, when the device is done."""
+    if DEVICE == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize()
+    return time.perf_counter()
+
+
 def timed(contestants: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Smallest processor time of each, in seconds; every repeat runs them all in turn."""
+    """Smallest time of each; every repeat runs them all in turn."""
     best = dict.fromkeys(contestants, float("inf"))
     for _ in range(repeats):
         for name, run in contestants.items():
-            start = time.process_time()
+            start = now()
             run()
-            best[name] = min(best[name], time.process_time() - start)
+            best[name] = min(best[name], now() - start)
     return best
 
 
 def steps(units: int, samples: int, repeats: int) -> dict[str, float]:
-    """Processor time of one penalty step: value, and gradient at the hidden values."""
+    """Time of one penalty step: value, and gradient at the hidden values."""
     generator = torch.Generator().manual_seed(0)
     mixing = torch.linalg.qr(torch.randn(units, units, generator=generator)).Q
     rows = torch.randn(samples, units, generator=generator) * torch.arange(1, units + 1) ** -0.5 @ mixing
+    rows = rows.to(DEVICE)
     basis = naive.released_basis(rows)
     hidden = rows.clone().requires_grad_()
     state = SpectralState(basis={"hidden1": basis}, anchor={"hidden1": rows.new_tensor(1 / (TAU + 1))}, age=1)
-    targets = torch.zeros(samples, dtype=torch.int64)
+    targets = torch.zeros(samples, dtype=torch.int64, device=DEVICE)
     forward_pass = ForwardPass(rows, targets, rows, {"hidden1": hidden}, {})
     values: dict[str, float] = {}
 
@@ -93,9 +107,10 @@ def steps(units: int, samples: int, repeats: int) -> dict[str, float]:
 
 
 def training_steps() -> dict[str, float]:
-    """Processor time of 20 updates of the small-scale network, with refreshes where they fall due."""
+    """Time of 20 updates of the small-scale network, with refreshes where they fall due."""
     generator = torch.Generator().manual_seed(0)
-    split = Split(torch.rand(3000, 784, generator=generator), torch.randint(10, (3000,), generator=generator))
+    images, classes = torch.rand(3000, 784, generator=generator), torch.randint(10, (3000,), generator=generator)
+    split = Split(images.to(DEVICE), classes.to(DEVICE))
 
     def fit(penalties: Mapping[str, Spectral]) -> Callable[[], None]:
         def run() -> None:
@@ -106,6 +121,7 @@ def training_steps() -> dict[str, float]:
                 model.add_module(f"linear{place + 1}", nn.Linear(widths[place], widths[place + 1]))
                 model.add_module(f"hidden{place + 1}", nn.Tanh())
             model.add_module("readout", nn.Linear(200, 10))
+            model.to(DEVICE)
             settings = Training(batch_size=300, epochs=None, steps=20)
             for _ in train(model, split, Split(split.inputs[:0], split.targets[:0]), penalties, settings, seed=0):
                 pass
@@ -147,7 +163,8 @@ def paper_updates(which: str, repeats: int) -> bool:
     generator = torch.Generator().manual_seed(0)
     split = Split(torch.rand(30_000, 1, 28, 28, generator=generator), torch.randint(10, (30_000,), generator=generator))
     empty = Split(split.inputs[:0], split.targets[:0])
-    model = architecture(Examples("random", split, empty, empty, 10), generator)
+    model = architecture(Examples("random", split, empty, empty, 10), generator).to(DEVICE)
+    split = Split(split.inputs.to(DEVICE), split.targets.to(DEVICE))
     layers, optimiser = hidden_names(model), Training(amsgrad=True, learning_rate=1e-4).optimiser_of(model)
     reference = reference_of(model, split, layers, batch)
     rows = Split(split.inputs[:batch], split.targets[:batch])
@@ -158,9 +175,9 @@ def paper_updates(which: str, repeats: int) -> bool:
         full = Spectral(refresh="every_k_steps", k_steps=period, fixed=False, order="identity", **settings)
         # a first basis from few rows, to have one that the refresh measures and replaces
         first = replace(full, rows=100, last_rank="units").start(reference, generator)
-        start = time.process_time()
+        start = now()
         state = full.refreshed(first, reference, generator)
-        refresh[how] = time.process_time() - start
+        refresh[how] = now() - start
         for name, part in (("all ranks", full), (f"subset of {SUBSET}", replace(full, subset=SUBSET))):
             parts[f"{how}, {name}"], states[f"{how}, {name}"] = part, state
 
@@ -200,15 +217,17 @@ def table(title: str, times: Mapping[str, float]) -> None:
         print(f"  {name:<24}{1000 * seconds:>10.1f} ms{seconds / first:>8.2f} x")
 
 
-def main(wanted: list[str], repeats: int | None) -> int:
+def main(wanted: list[str], repeats: int | None, device: str) -> int:
     """Print the tables that are wanted; 1 if a target is missed."""
+    global DEVICE
+    DEVICE = device
     torch.set_num_threads(1)
     failed = False
+    if DEVICE != "cpu":
+        print(f"{torch.cuda.get_device_name()}, torch {torch.__version__}")
     if "penalty" in wanted:
-        found = {
-            (units, samples): steps(units, samples, repeats or usual)
-            for units, samples, usual in ((1000, 1500, 7), (2000, 3500, 4))
-        }
+        sizes = [(1000, 1500, 7), (2000, 3500, 4)] + [(2704, 6000, 3), (3600, 6000, 3)] * (DEVICE != "cpu")
+        found = {(units, samples): steps(units, samples, repeats or usual) for units, samples, usual in sizes}
         for (units, samples), times in found.items():
             table(f"one penalty step, D = {units}, B = {samples}, float32", times)
         for name, units, samples, target in TARGETS:
@@ -226,9 +245,9 @@ def main(wanted: list[str], repeats: int | None) -> int:
 
 
 if __name__ == "__main__":
-    names = [word for word in sys.argv[1:] if not word.startswith("repeats=")]
-    counts = [int(word.removeprefix("repeats=")) for word in sys.argv[1:] if word.startswith("repeats=")]
+    names = [word for word in sys.argv[1:] if "=" not in word]
+    asked = dict(word.split("=", 1) for word in sys.argv[1:] if "=" in word)
     tables = ["penalty", "small", *PAPER]
     if unknown := set(names) - set(tables):
         sys.exit(f"Expected tables among {', '.join(tables)}, got {', '.join(sorted(unknown))}.")
-    sys.exit(main(names or tables, counts[0] if counts else None))
+    sys.exit(main(names or tables, int(asked["repeats"]) if "repeats" in asked else None, asked.get("device", "cpu")))

@@ -24,12 +24,12 @@ from eigenfall.penalties.weightdecay import PRESETS as DECAY
 from eigenfall.plans import Plan
 from eigenfall.settings import Run
 
-Kind = Literal["paper", "beside", "stop", "sweep", "variant", "slip"]
+Kind = Literal["paper", "beside", "stop", "sweep", "variant", "why", "slip"]
 
 STRENGTH = 5.0
-SPECTRAL_SWEEP = (0.05, 0.2, 1.0, 2.0)
-JACOBIAN_SWEEP = (0.001, 0.003, 0.03, 0.1)
-DECAY_SWEEP = (1e-4, 1e-3, 3e-3)
+SPECTRAL_SWEEP = (0.1, 1.0)
+JACOBIAN_SWEEP = (0.001, 0.1)
+DECAY_SWEEP = (1e-4, 1e-3)
 ADVERSARIAL = 0.1
 
 EPOCH_BASIS = replace(SPECTRAL["nassar2020"], strength=STRENGTH)
@@ -89,15 +89,16 @@ def _layered(scale: Scale, net: Net) -> Iterator[Arm]:
         held = {"architecture": size.network, "training": size.training, "seeds": size.seeds} | more
         return Arm(f"{net} {name}", net, kind, penalties=penalties, **held)
 
-    fresh = step_basis(size.fresh)
+    renewed = step_basis(size.fresh) if size.fresh else FRESH_BASIS
     yield arm("plain", "paper")
     yield arm("spectral, epoch basis", "paper", EPOCH_BASIS)
-    yield arm("spectral, step basis", "paper", fresh)
-    yield arm("last layer, step basis", "paper", replace(fresh, layers=last))
+    if size.fresh:
+        yield arm("spectral, step basis", "paper", renewed)
+        yield arm("last layer, step basis", "paper", replace(renewed, layers=last))
     whole = _in_whole_batches(size.training, size)
     white = replace(size.network, whiten="cholesky")
     yield arm("whitened", "paper", architecture=white, training=whole)
-    yield arm("whitened, last layer", "paper", replace(fresh, layers=last), architecture=white, training=whole)
+    yield arm("whitened, last layer", "paper", replace(renewed, layers=last), architecture=white, training=whole)
     batch, updates = size.jacobian
     published = replace(size.training, batch_size=batch, epochs=None, steps=updates)
     yield arm("Jacobian", "paper", JACOBIAN["nassar2020"], training=published)
@@ -106,7 +107,7 @@ def _layered(scale: Scale, net: Net) -> Iterator[Arm]:
         return
     yield arm("last layer, epoch basis", "beside", replace(EPOCH_BASIS, layers=last), seeds=size.swept)
     yield arm("spectral, fresh basis", "beside", FRESH_BASIS)
-    yield arm("last layer, fresh basis", "beside", replace(FRESH_BASIS, layers=last))
+    yield arm("last layer, fresh basis", "beside", replace(FRESH_BASIS, layers=last), seeds=size.swept)
     yield arm("Jacobian, equal updates", "beside", JACOBIAN["nassar2020"])
     yield arm("adversarial", "beside", training=_adversarial(size.training), seeds=size.swept)
     if net != "cnn":
@@ -124,10 +125,10 @@ def _shallow(scale: Scale) -> Iterator[Arm]:
         held = {"architecture": size.network, "training": size.training, "seeds": size.seeds} | more
         return Arm(f"shallow {name}", "shallow", kind, penalties=penalties, **held)
 
-    every = 1 if scale == "quick" else 2
     yield arm("plain", "paper")
     yield arm("spectral, epoch basis", "paper", EPOCH_BASIS)
-    yield arm("spectral, step basis", "beside", step_basis(size.fresh, every))
+    if size.fresh:
+        yield arm("spectral, step basis", "beside", step_basis(size.fresh, 1 if scale == "quick" else 2))
     yield from _stops(arm, size)
     if scale == "quick":
         return
@@ -194,7 +195,7 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
             architecture=arm.architecture,
             penalties=arm.penalties,
             training=arm.training,
-            plan=plan(SIZES[scale, arm.net], seed),
+            plan=plan(SIZES[scale, arm.net], arm.kind, seed),
             device=SIZES[scale, arm.net].device,
         )
         for seed in every
@@ -204,8 +205,8 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
     ]
 
 
-def plan(size: Size, seed: int) -> Plan:
-    """What is measured of every arm."""
+def plan(size: Size, kind: Kind, seed: int) -> Plan:
+    """What is measured of every arm, on fewer images where it is a point of a path or an appendix."""
     return Plan(
         fits=(size.fit,),
         unfit="say",
@@ -214,6 +215,6 @@ def plan(size: Size, seed: int) -> Plan:
         preset="nassar2020_both",
         epsilons=size.epsilons,
         noise=(0.1, 0.2, 0.3),
-        attacked_inputs=size.attacked,
+        attacked_inputs=size.attacked if kind in ("paper", "beside") else size.attacked_beside,
         seed=seed,
     )

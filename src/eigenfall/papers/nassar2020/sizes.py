@@ -33,7 +33,7 @@ class Size:
         data: the data set, pixels in [0, 1].
         network: without whitening.
         training: of every arm whose updates are as many as the others'.
-        fresh: rows, drawn anew, of which a basis is made where it is renewed at each update.
+        fresh: rows, drawn anew, of which a basis is made where it is renewed at each update; 0: no arm does that.
         stops: updates after which plain training is stopped: the path that an arm is matched on by its accuracy.
         window: first and last rank of every exponent; a fit's last rank may lie beyond the numerical rank.
         jacobian: batch size and number of updates of the Jacobian arm that is not of equal updates.
@@ -42,6 +42,7 @@ class Size:
         epsilons: budgets of the headline, in pixels.
         epsilon: the budget at which claims are judged.
         attacked: how many test images are attacked.
+        attacked_beside: how many, of stops, sweeps and variants.
         smooth: at how many test images smoothness is measured.
         draws: half-samples of the stimuli behind each exponent's interval.
         device: where.
@@ -59,6 +60,7 @@ class Size:
     epsilons: tuple[float, ...] = (0.01, 0.02, 0.05, 0.1, 0.2)
     epsilon: float = 0.05
     attacked: int = 1000
+    attacked_beside: int = 500
     smooth: int = 500
     draws: int = 20
     device: str = "cpu"
@@ -103,6 +105,7 @@ _QUICK_DEEP = Size(
     swept=(0, 1),
     epsilons=(0.02, 0.05, 0.1, 0.2),
     attacked=200,
+    attacked_beside=200,
     smooth=100,
     draws=5,
 )
@@ -118,27 +121,27 @@ _PAPER_DEEP = Size(
     data=MNIST(train=55_000, validation=5000, order_seed=0, test_order_seed=1),
     network=MLPS["nassar2020_deep"],
     training=replace(_DEEP, learning_rate=1e-4, batch_size=1500, epochs=None, steps=4000),
-    fresh=10_000,
+    fresh=0,
     stops=(150, 250, 400, 650, 1000, 2000),
     window=(11, 500),
     jacobian=(100, 60_000),
     seeds=(0, 1, 2),
     swept=(0, 1, 2),
-    draws=5,
+    epsilons=(0.02, 0.05, 0.1, 0.2),
+    attacked=500,
+    draws=0,
     device="auto",
 )
 _PAPER_SHALLOW = replace(
     _PAPER_DEEP,
     network=MLPS["nassar2020_shallow"],
     training=replace(_DEEP, learning_rate=1e-3, batch_size=3500, epochs=None, steps=900),
-    fresh=20_000,
     stops=(30, 60, 120, 240, 480),
 )
 _PAPER_CNN = replace(
     _PAPER_DEEP,
     network=CNNS["nassar2020"],
     training=replace(_DEEP, learning_rate=1e-4, batch_size=6000, epochs=None, steps=1000),
-    fresh=27_040,
     stops=(50, 100, 200, 400),
 )
 
