@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from exact import power_law
 
 from eigenfall.architectures.shlp import PRESETS as SHLP
 from eigenfall.papers.nassar2020 import slipfigure, slipratios, slips
@@ -14,7 +15,16 @@ from eigenfall.papers.nassar2020.runs import EPOCH_BASIS
 from eigenfall.papers.nassar2020.sizes import SIZES
 from eigenfall.penalties.spectral import PRESETS as SPECTRAL
 from eigenfall.statistics import t_interval
-from eigenfall.types import Estimate, GaussianNoise, LpBall, Measurement, Record, RobustnessCurve, SpectrumFit
+from eigenfall.types import (
+    Estimate,
+    GaussianNoise,
+    LpBall,
+    Measurement,
+    Record,
+    RobustnessCurve,
+    Spectrum,
+    SpectrumFit,
+)
 
 SIZE = SIZES["small", "shallow"]
 EVERY = tuple(slips.SLIPS)
@@ -107,10 +117,10 @@ def test_their_net_is_their_preset_on_images_in_their_unit():
 
 def test_runs_are_of_three_seeds_what_matters_most_first_and_none_at_quick():
     runs = slips.runs("small")
-    assert len({(run.arm, run.seed) for run in runs}) == len(runs) == 3 * len(slips.cases()) == 66
+    assert len({(run.arm, run.seed) for run in runs}) == len(runs) == 3 * len(slips.cases()) == 69
     first = [slips.CASES[run.arm].first for run in runs]
     assert first == sorted(first, reverse=True)
-    assert first.count(True) == 48
+    assert first.count(True) == 51
     assert {run.plan.attacked_inputs for run in runs} == {500}
     assert slips.runs("quick") == []
     assert [(run.arm, run.seed) for run in slips.runs("small", ["slips all"], [1])] == [("slips all", 1)]
@@ -145,7 +155,8 @@ def planted(arm, seed, worst, exponent=1.5, currents="hidden1.transform", l3=Fal
         for layer, value in (("hidden1", exponent), (currents, 2 * exponent))
     }
     rows = ({"quantity": "clean_accuracy", "value": clean},)
-    measurement = Measurement(arm, fits=fits, curves=curves, rows=rows)
+    spectra = {currents: Spectrum(torch.tensor([4.0, 2.0, 1.0], dtype=torch.float64), 3, 100)}
+    measurement = Measurement(arm, spectra=spectra, fits=fits, curves=curves, rows=rows)
     return Record(Path(f"{arm}-s{seed}"), {"arm": arm, "seed": seed}, {}, measurement)
 
 
@@ -181,6 +192,7 @@ def test_the_ratio_of_planted_records_is_that_of_each_seed_with_students_interva
     assert standing.ratio.value == pytest.approx(math.prod(THERE) ** (1 / 3))
     assert (standing.smaller.value, standing.noise.value) == (1.0, 1.0)
     assert (standing.alpha, standing.currents, standing.clean, standing.seeds) == (1.5, 3.0, 0.96, 3)
+    assert standing.variance == 7
     assert standing.worst == pytest.approx(math.fsum(r * p for r, p in zip(THERE, PLAIN)) / 3)
     assert standing.there
     assert not standing.reversed
@@ -242,11 +254,28 @@ def test_the_reading_names_the_slip_that_flips_the_conclusion():
     assert told[0].startswith("Without a slip the published penalty is more robust than plain training at ε = 0.05: 3.")
     assert told[1].startswith("With all slips the published penalty is not more robust")
     assert told[2].startswith("Alone, pre-activation takes the effect away. Only each: pre-activation 0.979 [")
-    assert told[3].startswith("Mended alone, pre-activation brings it back. All but each: ")
+    assert told[3].startswith("Mended alone, pre-activation (100 % of it) brings it back. All but each: ")
     assert "no anchor 3.48 [2.43, 4.97], 100 % of the effect, clean 96.0 %, α 1.50" in told[2]
     assert told[4].startswith("One after the other, in the order of the list: first 1: 0.979 [")
-    assert told[5].startswith("In their net the published penalty: 3.48 [2.43, 4.97] × plain (3 seeds;")
-    assert len(told) == 6
+    assert told[5] == ("Total variance of the currents: without a slip 7, with the first alone 7, with all 7.")
+    assert told[6].startswith("In their net the published penalty: 3.48 [2.43, 4.97] × plain (3 seeds;")
+    assert len(told) == 7
+
+
+def test_the_reading_has_both_slips_mended_at_once():
+    both = {"slips all but pre-activation and no anchor": THERE}
+    told = slipratios.reading(found_of(FLIPPED | both))
+    assert told[4].startswith("With the first two mended and no other: 3.48 [2.43, 4.97] × plain (3 seeds;")
+
+
+def test_an_exponent_is_fitted_over_the_ranks_that_there_are():
+    record = planted("theirs none", 0, 0.3)
+    short = power_law(alpha=1.3, ranks=300)
+    held = replace(record, measurement=replace(record.measurement, fits={}, spectra={"hidden1": short}))
+    assert slipratios.exponent("hidden1")(held) == pytest.approx(1.3)
+    assert slipratios.exponent("hidden1")(record) == 1.5
+    assert math.isnan(slipratios.exponent("none")(record))
+    assert math.isnan(slipratios.variance("none")(record))
 
 
 def test_the_reading_says_where_no_slip_or_several_flip_it():

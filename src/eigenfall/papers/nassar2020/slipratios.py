@@ -10,7 +10,7 @@ An arm of which no attacked image is left right counts as half an image: a ratio
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eigenfall.papers.found import Number, accuracy, alpha
 from eigenfall.papers.nassar2020.found import Found, along, stops
@@ -29,6 +29,8 @@ NOISE = 0.3
 THEIRS = "currents"
 """The module that makes the currents of their net."""
 BASE, ALL = "slips none", "slips all"
+FIRST, SECOND = tuple(SLIPS)[:2]
+BOTH = f"slips all but {FIRST} and {SECOND}"
 BESIDE: dict[str, tuple[str, str]] = {
     "no batch-norm": ("shallow spectral, epoch basis, no batch-norm", "shallow plain, no batch-norm"),
     "ReLU": ("shallow spectral, epoch basis, ReLU", "shallow plain, ReLU"),
@@ -44,11 +46,13 @@ class Standing:
         name: of the arm.
         each: worst-case accuracy over that of plain training, for each seed.
         ratio: its geometric mean.
-        matched: the same over plain training stopped at the arm's clean accuracy; NaN without records of stops.
+        matched: the same over plain training stopped at the arm's clean accuracy; NaN without records of stops, and in
+            narrow batches, of which there are none.
         smaller: as `ratio`, at a smaller budget, where more is left right.
         noise: the same of accuracy under white noise.
         alpha: mean exponent of the hidden layer.
         currents: mean exponent of its currents; NaN if it was not measured.
+        variance: mean total variance of its currents.
         clean: mean clean accuracy.
         worst: mean worst-case accuracy.
         seeds: how many.
@@ -62,6 +66,7 @@ class Standing:
     noise: Estimate
     alpha: float
     currents: float
+    variance: float
     clean: float
     worst: float
     seeds: int
@@ -123,7 +128,7 @@ def _standing(
     def each(number: Number) -> tuple[float, ...]:
         return tuple(number(found.records[arm][seed]) / number(found.records[plain][seed]) for seed in seeds)
 
-    path = [stop for stop in stops(found.scale, "shallow") if found.has(stop)] if currents != THEIRS else []
+    path = [stop for stop in stops(found.scale, "shallow") if found.has(stop)] if plain == "slips plain" else []
 
     def control(seed: int) -> float:
         held = [found.records[stop][seed] for stop in path]
@@ -138,12 +143,36 @@ def _standing(
         matched=geometric(matched) if matched else Estimate(math.nan),
         smaller=geometric(each(smaller)),
         noise=geometric(each(noise)),
-        alpha=mean(alpha("hidden1")),
-        currents=mean(alpha(currents)),
+        alpha=mean(exponent("hidden1")),
+        currents=mean(exponent(currents)),
+        variance=mean(variance(currents)),
         clean=mean(accuracy),
         worst=mean(worst),
         seeds=len(seeds),
     )
+
+
+def exponent(layer: str) -> Number:
+    """Exponent of a layer's spectrum over the ranks that there are: dead units leave fewer than the window asks for."""
+    window = SIZES["small", "shallow"].fit
+
+    def number(record: Record) -> float:
+        measured, spectrum = record.measurement.fits.get(layer), record.measurement.spectra.get(layer)
+        if measured is not None or spectrum is None:
+            return alpha(layer)(record)
+        return replace(window, clip=True)(spectrum).alpha
+
+    return number
+
+
+def variance(layer: str) -> Number:
+    """Total variance of a layer: the sum of its eigenvalues; NaN if it was not measured."""
+
+    def number(record: Record) -> float:
+        spectrum = record.measurement.spectra.get(layer)
+        return math.nan if spectrum is None else float(spectrum.eigenvalues.sum())
+
+    return number
 
 
 def geometric(ratios: Sequence[float]) -> Estimate:
@@ -174,10 +203,13 @@ def reading(found: Found) -> list[str]:
     ]
     told += _sides(held, "only", "Alone, {} take{} the effect away", "No slip alone takes the effect away", False)
     told += _sides(held, "all but", "Mended alone, {} bring{} it back", "No slip mended alone brings it back", True)
+    if BOTH in held:
+        told.append(f"With the first two mended and no other: {_told(held[BOTH])}.")
     steps = [(f"first {count}", f"slips {name}") for count, name in path()]
     walked = [f"{words}: {with_interval(held[name].ratio)}" for words, name in steps if name in held]
     if walked:
         told.append(f"One after the other, in the order of the list: {'; '.join(walked)}.")
+    told += _sizes(held)
     for name, words in {
         "theirs none": "In their net the published penalty",
         "theirs all": "In their net all slips",
@@ -186,6 +218,18 @@ def reading(found: Found) -> list[str]:
         if name in held:
             told.append(f"{words}: {_told(held[name])}.")
     return told
+
+
+def _sizes(held: dict[str, Standing]) -> list[str]:
+    """How large the currents are: what a penalty on them makes cheap to change."""
+    named = {
+        "without a slip": BASE,
+        "with the first alone": f"slips only {FIRST}",
+        "with the first two": "slips first 2",
+        "with all": ALL,
+    }
+    sizes = [f"{words} {held[name].variance:.3g}" for words, name in named.items() if name in held]
+    return [f"Total variance of the currents: {', '.join(sizes)}."]
 
 
 def path() -> list[tuple[int, str]]:
@@ -200,7 +244,11 @@ def _sides(held: dict[str, Standing], which: str, some: str, none: str, there: b
     arms = {slip: held[f"slips {which} {slip}"] for slip in SLIPS if f"slips {which} {slip}" in held}
     if not arms:
         return []
-    flips = [slip for slip, one in arms.items() if one.there == there]
+    flips = [
+        f"{slip} ({100 * share(one, held[BASE]):.0f} % of it)" if there else slip
+        for slip, one in arms.items()
+        if one.there == there
+    ]
     told = some.format(" and ".join(flips), "" if len(flips) > 1 else "s") if flips else none
     each = "; ".join(f"{slip} {_short(one, held[BASE])}" for slip, one in arms.items())
     return [f"{told}. {which.capitalize()} each: {each}."]
