@@ -6,14 +6,17 @@ from typing import Any
 from eigenfall.papers.holzhausen2024.drawn import canvas
 from eigenfall.papers.nassar2020.found import Found
 from eigenfall.papers.nassar2020.sizes import SIZES
-from eigenfall.papers.nassar2020.slipratios import ALL, BASE, Standing, standings
-from eigenfall.papers.verdicts import with_interval
+from eigenfall.papers.nassar2020.slipratios import ALL, BASE, FIRST, Standing, standings
 from eigenfall.types import Estimate
 
-_COLUMNS = (1.05, 1.13, 1.22)
+_COLUMNS = (1.05, 1.14, 1.23)
 """Of the numbers beside the panel, in widths of it."""
-_GROUPS = {"made": "no slip, or one alone", "path": "the first n slips", "mended": "all slips, or all but one",
-           "net": "another net"}  # fmt: skip
+_GROUPS = {
+    "made": "no slip, or one alone",
+    "path": "the first n slips, in the order of the single ones",
+    "mended": "all slips, or all but one",
+    "net": "another net",
+}
 
 
 def draw(found: Found, title: str = "") -> Any:
@@ -40,17 +43,18 @@ def draw(found: Found, title: str = "") -> Any:
             one = held[name]
             style = look[_group(name)]
             canvas.cross(ax, one.ratio, Estimate(-float(place)), style)
-            ax.plot(
-                one.each, [-place] * one.seeds, linestyle="", marker="|", markersize=7, color=style.colour, gid="seed"
-            )
+            ticks = {"marker": "|", "markersize": 7, "color": style.colour, "gid": "seed"}
+            ax.plot(one.each, [-place] * len(one.seeds), linestyle="", **ticks)
             numbers = (_number(one.alpha), _number(one.currents), f"{100 * one.clean:.1f}")
             for across, told in zip(_COLUMNS, numbers):
                 _beside(ax, across, -float(place), told)
-        for across, told in zip(_COLUMNS, ("α", "α in I", "clean, %")):
+        for across, told in zip(_COLUMNS, ("α", "α of I", "clean")):
             _beside(ax, across, 0.9, told)
         ax.axvline(1.0, color=canvas.INK, linewidth=0.9, linestyle=":")
         ax.set_yticks([-float(place) for place in range(len(names))], [_label(name) for name in names])
         ax.set_ylim(-len(names) + 0.4, 0.6)
+        every = [ratio for one in held.values() for ratio in one.each]
+        ax.set_xlim(min(every) / 2, max(*every, 1.0) * 2)
         canvas.log_ticks(ax)
         epsilon = SIZES[found.scale, "shallow"].epsilon
         ax.set_xlabel(f"worst-case accuracy at ε = {epsilon:g} (L∞, pixels), × that of plain training")
@@ -84,17 +88,20 @@ def _number(value: float) -> str:
 
 
 def _title(held: dict[str, Standing]) -> str:
-    if BASE not in held or ALL not in held:
-        return "Slips of the follow-up's penalty"
-    none, every = (with_interval(held[name].ratio) for name in (BASE, ALL))
-    return f"The published penalty is {none} × as robust as plain training, with all slips {every}"
+    """The ratio without a slip, with the first alone, and with all."""
+    words = {BASE: "no slip", f"slips only {FIRST}": f"{FIRST} alone", ALL: "all slips"}
+    told = [f"{what} {canvas.number(held[name].ratio.value)}" for name, what in words.items() if name in held]
+    return f"Robustness under the penalty, × plain training: {', '.join(told)}" if told else "Slips of the penalty"
 
 
 def _caption(held: dict[str, Standing]) -> str:
     """What every symbol means."""
-    over = canvas.seeds_told([one.seeds for one in held.values()], "mark", "bar its 95 % interval, paired by seed")
+    over = canvas.seeds_told(
+        [len(one.seeds) for one in held.values()], "mark", "bar its 95 % interval (it may go on beyond the panel)"
+    )
     return (
-        f"{over}, ticks each seed. Geometric means. α: exponent of the hidden layer's spectrum, α in I: of its "
-        f"currents; clean: accuracy on clean test images. Dotted: as robust as plain training of the same net and "
-        f"batches. Their net's ε is .05 pixels of the average image in L3 units."
+        f"{over}, ticks each seed, paired by seed. Geometric means; where no image is left, half an image. α: exponent "
+        "of the hidden layer's spectrum, α of I: of its currents; clean: accuracy on clean test images, %. Dotted: as "
+        "robust as plain training of the same net and batches. Their net's ε is .05 pixels of the average image in L3 "
+        "units."
     )

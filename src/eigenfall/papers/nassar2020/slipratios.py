@@ -3,7 +3,7 @@
     ratio = geometric mean over seeds of (worst-case accuracy of the arm / of plain training of the same seed)
 
 with Student's interval of the logarithms. An effect is *there* if the interval lies above 1, *reversed* if below; with
-one seed, of the ratio itself. Its share is ln ratio / ln ratio of the arm without slips: 1 all of it, 0 none.
+one seed, if the ratio itself does. An arm is held against the one without slips by the ratio of their ratios.
 
 An arm of which no attacked image is left right counts as half an image: a ratio needs a number above 0.
 """
@@ -55,7 +55,7 @@ class Standing:
         variance: mean total variance of its currents.
         clean: mean clean accuracy.
         worst: mean worst-case accuracy.
-        seeds: how many.
+        seeds: which.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Standing:
     variance: float
     clean: float
     worst: float
-    seeds: int
+    seeds: tuple[int, ...]
 
     @property
     def there(self) -> bool:
@@ -148,7 +148,7 @@ def _standing(
         variance=mean(variance(currents)),
         clean=mean(accuracy),
         worst=mean(worst),
-        seeds=len(seeds),
+        seeds=tuple(seeds),
     )
 
 
@@ -181,9 +181,14 @@ def geometric(ratios: Sequence[float]) -> Estimate:
     return Estimate(*(math.exp(end) for end in ends), over="seeds")
 
 
-def share(standing: Standing, base: Standing) -> float:
-    """How much of the base's effect an arm has: 1 all of it, 0 none."""
-    return math.log(standing.ratio.value) / math.log(base.ratio.value)
+def contrast(one: Standing, other: Standing) -> Estimate:
+    """Geometric mean over the seeds that both have of one ratio to plain training over another.
+
+    NaN if there is no such seed.
+    """
+    beside = dict(zip(other.seeds, other.each))
+    found = [ratio / beside[seed] for seed, ratio in zip(one.seeds, one.each) if seed in beside]
+    return geometric(found) if found else Estimate(math.nan)
 
 
 # ---------------------------------------------------------------------------- in words
@@ -201,8 +206,9 @@ def reading(found: Found) -> list[str]:
         for name, words in ((BASE, "Without a slip"), (ALL, "With all slips"))
         if name in held
     ]
-    told += _sides(held, "only", "Alone, {} take{} the effect away", "No slip alone takes the effect away", False)
-    told += _sides(held, "all but", "Mended alone, {} bring{} it back", "No slip mended alone brings it back", True)
+    told += _sides(held, "only", ("Alone, {} take{} the effect away", "No slip alone takes the effect away"), False)
+    mended = ("Mended alone, {} bring{} it back above plain", "No slip mended alone brings it back")
+    told += _sides(held, "all but", mended, True)
     if BOTH in held:
         told.append(f"With the first two mended and no other: {_told(held[BOTH])}.")
     steps = [(f"first {count}", f"slips {name}") for count, name in path()]
@@ -239,34 +245,43 @@ def path() -> list[tuple[int, str]]:
     return [(count, named[every[:count]]) for count in range(1, len(every) + 1)]
 
 
-def _sides(held: dict[str, Standing], which: str, some: str, none: str, there: bool) -> list[str]:
-    """Which slips flip the conclusion alone, made or mended, then how the others stand."""
+def _sides(held: dict[str, Standing], which: str, words: tuple[str, str], there: bool) -> list[str]:
+    """Which slips flip the conclusion alone, made or mended, then how the others stand.
+
+    One that takes the effect away does so beyond doubt if its ratio to the arm without slips has an interval below 1.
+    """
     arms = {slip: held[f"slips {which} {slip}"] for slip in SLIPS if f"slips {which} {slip}" in held}
     if not arms:
         return []
-    flips = [
-        f"{slip} ({100 * share(one, held[BASE]):.0f} % of it)" if there else slip
-        for slip, one in arms.items()
-        if one.there == there
-    ]
+    flips = []
+    for slip, one in arms.items():
+        beyond = one.ratio.low > 1 if there else contrast(one, held[BASE]).high < 1
+        if one.there == there:
+            flips.append(slip if beyond else f"{slip} (not beyond doubt at {_seeds(one)})")
+    some, none = words
     told = some.format(" and ".join(flips), "" if len(flips) > 1 else "s") if flips else none
     each = "; ".join(f"{slip} {_short(one, held[BASE])}" for slip, one in arms.items())
     return [f"{told}. {which.capitalize()} each: {each}."]
 
 
+def _seeds(one: Standing) -> str:
+    return "one seed" if len(one.seeds) == 1 else f"{len(one.seeds)} seeds"
+
+
 def _told(one: Standing) -> str:
     """Ratio, what is left right, exponent, clean accuracy."""
-    seeds = "one seed" if one.seeds == 1 else f"{one.seeds} seeds"
     return (
-        f"{with_interval(one.ratio)} × plain ({seeds}; worst case {100 * one.worst:.1f} %, clean "
+        f"{with_interval(one.ratio)} × plain ({_seeds(one)}; worst case {100 * one.worst:.1f} %, clean "
         f"{100 * one.clean:.1f} %, α {one.alpha:.2f}; at ε = {SMALLER:g} {with_interval(one.smaller)}, under noise "
         f"{with_interval(one.noise)} × plain{_fit_matched(one)})"
     )
 
 
 def _short(one: Standing, base: Standing) -> str:
-    left = "less robust" if one.reversed else f"{100 * share(one, base):.0f} % of the effect"
-    return f"{with_interval(one.ratio)}, {left}, clean {100 * one.clean:.1f} %, α {one.alpha:.2f}{_fit_matched(one)}"
+    return (
+        f"{with_interval(one.ratio)} × plain and {with_interval(contrast(one, base))} × that without a slip, clean "
+        f"{100 * one.clean:.1f} %, α {one.alpha:.2f}{_fit_matched(one)}"
+    )
 
 
 def _fit_matched(one: Standing) -> str:
