@@ -6,6 +6,7 @@ the shallow one of Nassar et al. 2020 with batch-norm:
 
     only S       the published penalty with slip S and no other
     all but S    all slips but S
+    all but S and T   all but the first two, which neither brings the effect back alone
     first n      the first n slips, in the order of the list: n = 1 is only the first, n = 6 all of them
 
     ratio of an arm = worst-case accuracy at ε / that of plain training of the same net, batches and seed
@@ -90,6 +91,7 @@ def cases() -> tuple[Case, ...]:
         *(Case(f"slips only {slip}", "slips", (slip,)) for slip in every),
         *(Case(f"slips first {count}", "slips", every[:count], first=False) for count in range(2, len(every) - 1)),
         *(Case(f"slips all but {slip}", "slips", tuple(one for one in every if one != slip)) for slip in every),
+        Case(f"slips all but {every[0]} and {every[1]}", "slips", every[2:]),
         Case("slips all", "slips", every),
         Case("theirs plain", "theirs", ("narrow batch",), plain=True, first=False),
         Case("theirs none", "theirs", ("narrow batch",), first=False),
