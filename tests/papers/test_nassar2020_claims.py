@@ -133,7 +133,9 @@ def test_a_failed_check_takes_the_corrected_number_away_and_leaves_the_published
 def test_a_missing_arm_and_too_few_seeds_are_not_tested():
     claims = by_key(planted({"shallow plain": PLAIN}))
     assert claims["C1"].published.told == "no run of shallow spectral, epoch basis"
-    few = by_key(planted({"shallow plain": PLAIN, "shallow spectral, epoch basis": {"robust": (0.9, 0.5, 0.1)}}, seeds=2))
+    few = by_key(
+        planted({"shallow plain": PLAIN, "shallow spectral, epoch basis": {"robust": (0.9, 0.5, 0.1)}}, seeds=2)
+    )
     assert few["C1"].published.verdict == "NOT TESTED"
     assert few["C1"].published.told.endswith("; 2 seeds of 3")
 
@@ -182,7 +184,10 @@ def test_the_strength_is_the_largest_that_validation_allows():
     name, told = chosen(found, "deep", "spectral")
     assert (name, told) == ("deep spectral 1", "strength 1, the largest within 1 point of plain on validation")
     none = planted({"deep plain": {"validation": 0.96}, "deep spectral 0.1": {"validation": 0.9}})
-    assert chosen(none, "deep", "spectral") == ("", "no strength of 0.1 keeps validation accuracy within 1 point of plain")
+    assert chosen(none, "deep", "spectral") == (
+        "",
+        "no strength of 0.1 keeps validation accuracy within 1 point of plain",
+    )
 
 
 # ------------------------------------------------------------------------ bands

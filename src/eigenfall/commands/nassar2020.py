@@ -131,10 +131,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> l
         screen.table(
             "Held against the bands of two other implementations, under the named attack",
             ("arm", "number", "ours (95 % over seeds)", "band", "verdict"),
-            [
-                (band.arm, band.name, f"{mean}", f"{band.low:g}–{band.high:g}", verdict)
-                for band, mean, verdict in held
-            ],
+            [(band.arm, band.name, f"{mean}", f"{band.low:g}–{band.high:g}", verdict) for band, mean, verdict in held],
             console,
         )
         console.print(f"Order {' > '.join(bands.ORDER)}: {bands.ordered(found) or 'NOT TESTED'}", markup=False)

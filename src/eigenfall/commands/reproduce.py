@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+
 def reproduce(
     paper: Annotated[Literal["nassar2020", "holzhausen2024"], tyro.conf.Positional] = "nassar2020",
     /,

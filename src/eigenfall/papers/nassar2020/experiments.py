@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eigenfall import records
-from eigenfall.papers.nassar2020 import loophole, slipratios, slips, whyreading, why
-from eigenfall.papers.nassar2020.found import Found
 from eigenfall.papers.found import Scale
+from eigenfall.papers.nassar2020 import loophole, slipratios, slips, why, whyreading
+from eigenfall.papers.nassar2020.found import Found
 from eigenfall.settings import Run
 from eigenfall.types import Record
 
