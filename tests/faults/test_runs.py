@@ -81,8 +81,9 @@ def test_killed_half_way_it_goes_on_bit_equal(tmp_path):
 def test_what_a_refresh_measured_is_kept_over_a_kill(tmp_path, monkeypatch):
     """Update 7 is the first after a refresh, and no row is of it: the checkpoint holds what it logged for that of 8."""
     monkeypatch.setattr(runs, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(runs, "LOGGED_STEPS", 8)  # of 16: a row for every second
     penalty = Spectral(tau=3, refresh="every_k_steps", k_steps=3)
-    run = replace(RUN, penalties=(penalty,), training=Training(batch_size=64, epochs=None, steps=404))
+    run = replace(RUN, penalties=(penalty,), training=Training(batch_size=64, epochs=None, steps=16))
     whole = records.load([event.record for event in execute(run, tmp_path / "whole")][-1])
     stopped = execute(run, tmp_path / "stopped")
     next(event for event in stopped if event.stage == "training" and event.done == 8)

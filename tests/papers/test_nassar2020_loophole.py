@@ -76,7 +76,7 @@ def test_updates_alone_decide_between_them(found):
     seldom, fresh = (loophole.endings(found.records[arm][0]) for arm in (loophole.every(200), loophole.STEP))
     for layer in seldom:
         assert seldom[layer].true_alpha > fresh[layer].true_alpha + 1
-        assert seldom[layer].seen < fresh[layer].seen
+    assert sum(one.seen for one in seldom.values()) < 0.8 * sum(one.seen for one in fresh.values())
 
 
 def test_the_history_keeps_what_refreshes_measured(found):
