@@ -3,17 +3,17 @@
 import math
 from typing import Any
 
-from eigenfall.papers.holzhausen2024.drawn import canvas
+from eigenfall.papers.drawn import canvas
 from eigenfall.papers.nassar2020.found import Found
 from eigenfall.papers.nassar2020.sizes import SIZES
-from eigenfall.papers.nassar2020.slipratios import ALL, BASE, FIRST, Standing, standings
+from eigenfall.papers.nassar2020.slipratios import ALL, BASE, BOTH, FIRST, Standing, standings
 from eigenfall.types import Estimate
 
-_COLUMNS = (1.05, 1.14, 1.23)
+_COLUMNS = (1.04, 1.11, 1.18)
 """Of the numbers beside the panel, in widths of it."""
 _GROUPS = {
     "made": "no slip, or one alone",
-    "path": "the first n slips, in the order of the single ones",
+    "path": "the first n of the single ones",
     "mended": "all slips, or all but one",
     "net": "another net",
 }
@@ -77,6 +77,7 @@ def _group(name: str) -> str:
 def _label(name: str) -> str:
     words = {
         "slips none": "published, no slip",
+        BOTH: "all but the first two",
         "theirs none": "their net, no slip",
         "theirs all": "their net, all slips",
     }
