@@ -8,7 +8,7 @@ from functools import partial
 from eigenfall.papers import figuring
 from eigenfall.papers.figuring import Figure
 from eigenfall.papers.found import SCALES
-from eigenfall.papers.nassar2020 import basisfigures, pointfigures
+from eigenfall.papers.nassar2020 import basisfigures, loophole, loopholefigure, pointfigures, slipfigure, slipratios
 from eigenfall.papers.nassar2020.attackfigures import sheet
 from eigenfall.papers.nassar2020.drawn import concept
 from eigenfall.papers.nassar2020.pointfigures import ALPHA, CLEAN, STEEPNESS
@@ -141,6 +141,23 @@ FIGURES: dict[str, Figure] = {
         "α of the exact spectrum beside that along the penalty’s basis, through training",
         tuple(f"{net} {basis}" for net in ("deep", "shallow") for basis in BASES),
         _of("deep", BASES[0]),
+    ),
+    "loophole": Figure(
+        "The loophole",
+        "what the penalty sees along its basis and what the spectrum has, through training",
+        tuple(name for name in loophole.ARMS if name in KNOWN),
+        lambda found, semantics: loopholefigure.draw(found),
+        (),
+        loophole.ARMS[:1],
+        lambda found, semantics: loophole.rows(found),
+    ),
+    "slips": Figure(
+        "The follow-up’s slips",
+        "slips of the penalty of Holzhausen et al. 2024, alone, mended one by one, and in their own net",
+        tuple(sorted({name for pair in slipratios.BESIDE.values() for name in pair} & KNOWN)),
+        lambda found, semantics: slipfigure.draw(found),
+        (),
+        (slipratios.BASE,),
     ),
 }
 
