@@ -94,6 +94,8 @@ def _quick() -> Iterator[Arm]:
         "": {},
         ", 300 updates": {"training": replace(training, steps=300)},
         ", 32 units": {"architecture": replace(network, widths=(32,))},
+        ", 64 units": {"architecture": replace(network, widths=(64,))},
+        ", 256 units": {"architecture": replace(network, widths=(256,))},
         ", ReLU": {"architecture": replace(network, activation="relu")},
         ", Adam": {"training": replace(training, amsgrad=False)},
     }
@@ -123,7 +125,7 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
             architecture=arm.architecture,
             penalties=arm.penalties,
             training=arm.training,
-            plan=measured(size, seed),
+            plan=measured(replace(size, window=(size.window[0], arm.architecture.widths[0] - 1)), seed),
             device="auto" if "1200 units" in arm.name else size.device,
         )
         for arm in arms(scale)
