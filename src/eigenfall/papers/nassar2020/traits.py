@@ -105,22 +105,19 @@ def seen(found: Found) -> Seen:
 
 
 def traits(record: Record, examples: Examples) -> Traits:
-    """A record's, its model rebuilt from its weights.
-
-    Raises:
-        ValueError: if the record has no curve of the named attack at ε = .05.
-    """
+    """A record's, its model rebuilt from its weights."""
     model, held = model_of(record, examples), named_curve(record)
     images = Split(examples.test.inputs[:IMAGES], examples.test.targets[:IMAGES])
     lead = margins(model, images)
     first = signed_distances(model, images.inputs, images.targets, "Linf").values
     broken = held.worst()[held.epsilons.index(EPSILON)]
+    distances = torch.full((len(broken),), math.inf) if held.distances is None else held.distances
     measured = {str(row["quantity"]): float(row["value"]) for row in record.measurement.rows}
     return Traits(
         robust=int((~broken).sum()),
         attacked=len(broken),
         clean=accuracy(record),
-        distance=float(held.distances.median()),
+        distance=float(distances.median()),
         margin=float(lead.median()),
         slope=float((lead / first)[lead != 0].median()),
         saturated=saturated(model, images.inputs),

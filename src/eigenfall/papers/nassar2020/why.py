@@ -6,7 +6,9 @@ renewed once an epoch and one renewed every two updates end with nearly the same
 
     age         updates between two renewals of the basis: 5 and 34, an epoch; and 2, 340, never
     sample      rows that a basis is made from: all 20 000, or 4 000 or 1 000 drawn anew each time
-    optimiser   amsgrad divides by the largest second moment there ever was, so that one spike of the penalty slows all
+    strength    five times as much where the basis is fresh, a fifth where it is old: an old basis leaves more to push
+    on optimiser   amsgrad divides by the largest second moment there ever was, so that one spike of the penalty slows
+    all
                 later updates; Adam forgets it
     updates     a quarter as many; on the digits as few per image as at small scale. Plain training stopped early is on
                 the path of `runs`
@@ -79,6 +81,8 @@ def _small() -> Iterator[Arm]:
     yield arm("spectral, 340 updates of all", step_basis("all", 340))
     yield arm("spectral, 5 updates of 1000", step_basis(1000, 5))
     yield arm("spectral, 34 updates of 1000", step_basis(1000, 34))
+    yield arm("spectral, 5 updates of 4000, strength 25", replace(step_basis(4000, 5), strength=25.0))
+    yield arm("spectral, epoch basis, strength 1", replace(EPOCH_BASIS, strength=1.0))
     yield arm("spectral, epoch basis, 100 units", EPOCH_BASIS, architecture=narrow)
     yield arm("plain, 100 units", architecture=narrow)
     short = replace(training, epochs=None, steps=510)
