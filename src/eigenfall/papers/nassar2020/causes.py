@@ -24,13 +24,6 @@ from eigenfall.types import Estimate
 
 Trait = Callable[[Traits], float]
 
-FACTORS_OF_DISTANCE: dict[str, Trait] = {
-    "margin": lambda traits: math.log(traits.margin),
-    "slope": lambda traits: math.log(traits.slope),
-    "bend": lambda traits: math.log(traits.bend),
-}
-"""What a distance is the product of: ratios of these say which of them moved."""
-
 MEDIATORS: dict[str, Trait] = {
     "first-order distance": lambda traits: math.log(traits.first_order),
     "hidden weights moved": lambda traits: math.log(traits.moved),
@@ -133,35 +126,31 @@ class Association:
     arms: int
 
 
-def association(
-    seen: Seen, traits: Mapping[str, Trait], generator: torch.Generator, draws: int = 2000
-) -> Association | None:
-    """Correlations over arms with intervals by resampling arms; `None` for fewer than ten arms or one trait per five.
+def association(seen: Seen, traits: Mapping[str, Trait], seed: int = 0, draws: int = 2000) -> Association | None:
+    """Correlations over arms with intervals by resampling arms; `None` for fewer than ten arms, or five per trait.
 
     Arms with a trait that is not finite are left out.
     """
-    rows = [[mean(records, trait) for trait in (LOG_ODDS, *traits.values())] for records in seen.values()]
+    rows = [[mean(records, trait) for trait in (log_odds, *traits.values())] for records in seen.values()]
     table = torch.tensor([row for row in rows if all(map(math.isfinite, row))], dtype=torch.float64)
     if len(table) < max(FEWEST_ROWS, 5 * len(traits)):
         return None
-    alone, beside = correlations(table[None]), partial_correlations(table[None])
 
-    def told(values: Float64[Tensor, "1 traits"], of: Callable[[Tensor], Tensor]) -> dict[str, Estimate]:
-        found = {}
-        for place, name in enumerate(traits):
-            low, high = bootstrap(
-                len(table),
-                lambda drawn: of(table[drawn])[:, place],
-                generator.clone_state(),
-                draws,  # noqa: B023
-            )
-            found[name] = Estimate(float(values[0, place]), low, high, over="arms")
-        return found
+    def told(of: Callable[[Tensor], Tensor]) -> dict[str, Estimate]:
+        values = of(table[None])[0].tolist()
+        ends = [_ends(table, of, place, seed, draws) for place in range(len(traits))]
+        return {name: Estimate(value, *end, over="arms") for name, value, end in zip(traits, values, ends)}
 
-    return Association(told(alone, correlations), told(beside, partial_correlations), explained(table), arms=len(table))
+    return Association(told(correlations), told(partial_correlations), explained(table), arms=len(table))
 
 
-def LOG_ODDS(traits: Traits) -> float:
+def _ends(table: Tensor, of: Callable[[Tensor], Tensor], place: int, seed: int, draws: int) -> tuple[float, float]:
+    """Bootstrap interval over arms of one of the correlations."""
+    generator = torch.Generator().manual_seed(seed)
+    return bootstrap(len(table), lambda drawn: of(table[drawn])[:, place], generator, draws)
+
+
+def log_odds(traits: Traits) -> float:
     """Of robust accuracy."""
     return traits.log_odds
 
