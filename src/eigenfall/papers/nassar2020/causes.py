@@ -19,6 +19,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from eigenfall.papers.nassar2020.traits import Seen, Traits
+from eigenfall.papers.nassar2020.why import Contrast
 from eigenfall.statistics import FEWEST_ROWS, bootstrap, t_interval
 from eigenfall.types import Estimate
 
@@ -32,23 +33,6 @@ MEDIATORS: dict[str, Trait] = {
     "clean accuracy": lambda traits: math.log(traits.clean / (1 - traits.clean)),
 }
 """What is held against robustness, over all arms that have it."""
-
-
-@dataclass(frozen=True)
-class Contrast:
-    """Two arms that differ in one setting.
-
-    Attributes:
-        factor: which setting.
-        told: from what to what.
-        above: the changed arm.
-        below: what it is held against.
-    """
-
-    factor: str
-    told: str
-    above: str
-    below: str
 
 
 @dataclass(frozen=True)
