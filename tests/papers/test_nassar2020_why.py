@@ -1,7 +1,6 @@
 """Why it differs: arms that change one setting, traits of a net that is known, effects and associations planted."""
 
 import math
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -31,7 +30,8 @@ from eigenfall.types import Estimate, Examples, Split
 
 def net(weight, activation="tanh"):
     """A hidden layer with these weights, no batch-norm, and a readout."""
-    examples = SimpleNamespace(train=Split(torch.zeros(2, 1, 1, weight.shape[1]), torch.zeros(2).long()), classes=3)
+    empty = Split(torch.zeros(2, 1, 1, weight.shape[1]), torch.zeros(2).long())
+    examples = Examples("toy", empty, empty, empty, classes=3)
     model = MLP(widths=(len(weight),), activation=activation)(examples, torch.Generator().manual_seed(0))
     with torch.no_grad():
         model.get_parameter("hidden1.transform.weight").copy_(weight)
