@@ -192,6 +192,24 @@ def test_splits_that_do_not_fit_are_refused():
 
 
 @pytest.mark.usefixtures("official")
+def test_pooled_images_are_means_of_squares():
+    fine, coarse = MNIST(train=20, validation=10)(), MNIST(train=20, validation=10, pooled=4)()
+    for whole, pooled in ((fine.train, coarse.train), (fine.validation, coarse.validation), (fine.test, coarse.test)):
+        assert pooled.inputs.shape == (len(whole), 1, 7, 7)
+        assert torch.equal(pooled.targets, whole.targets)
+        square = whole.inputs[:5, 0, 8:12, 12:16].double().mean((1, 2))
+        assert pooled.inputs[:5, 0, 2, 3].double().tolist() == pytest.approx(square.tolist(), abs=1e-6)
+    assert MNIST(train=20, validation=10, pooled=1)().digest == fine.digest
+    assert parts.spell(MNIST()) == parts.spell(MNIST(pooled=1))
+
+
+def test_squares_that_do_not_fill_an_image_are_refused():
+    assert refusal(lambda: MNIST(pooled=3)) == (
+        "Expected pooled of 1, 2, 4, 7, 14 or 28, a divisor of 28, got 3. 4 makes images of 7 × 7 pixels."
+    )
+
+
+@pytest.mark.usefixtures("official")
 def test_cifar10_test_batch_is_the_original():
     held = next(held for held in datafiles.status("cifar10").files if held.file == "test_batch")
     if held.path is None:

@@ -11,10 +11,14 @@ image of all by its L3 norm (Holzhausen et al. 2024, arXiv:2405.00679).
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch.nn.functional import avg_pool2d
+
+from eigenfall.check import need
 from eigenfall.datafiles import contents
+from eigenfall.defaults import later
 from eigenfall.scaling import Scaling
 from eigenfall.splits import assembled, idx_images, image_split, legacy_order, selected
-from eigenfall.types import Examples
+from eigenfall.types import Examples, Split
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class MNIST:
         order_seed: seed of NumPy's legacy permutation that orders the training set; none: the file's order.
         test_order_seed: the same for the test set.
         scaling: "pixel", values in [0, 1], or "l3", each image divided by its own L3 norm.
+        pooled: side of the squares of pixels whose mean is one pixel of the input; 1: images as they are.
     """
 
     cite: ClassVar[str] = "lecun1998"
@@ -35,13 +40,22 @@ class MNIST:
     order_seed: int | None = 0
     test_order_seed: int | None = None
     scaling: Scaling = "pixel"
+    pooled: int = later(1)
+
+    def __post_init__(self) -> None:
+        need(
+            self.pooled >= 1 and 28 % self.pooled == 0,
+            expected="pooled of 1, 2, 4, 7, 14 or 28, a divisor of 28",
+            got=f"{self.pooled}",
+            remedy="4 makes images of 7 × 7 pixels.",
+        )
 
     def __call__(self) -> Examples:
         """Read the four official files, from EIGENFALL_DATA/mnist or the cache, or download them.
 
         Returns:
-            Inputs `(inputs, 1, 28, 28)` in [0, 1]; of scaling l3, of L3 norm 1, `scale` the norm in pixels of each
-            test image.
+            Inputs `(inputs, 1, 28, 28)` in [0, 1], pooled 28/pooled on a side; of scaling l3, of L3 norm 1, `scale` the
+            norm in pixels of each test image.
 
         Raises:
             ValueError: if a file is corrupt or cannot be had, or the splits do not fit in 60 000 images.
@@ -51,9 +65,11 @@ class MNIST:
         train, validation = selected(images, targets, self.train, self.validation, self.order_seed)
         images, targets = idx_images(files, "t10k")
         order = legacy_order(self.test_order_seed, len(images))
-        return assembled(
-            "mnist", (train, validation, image_split(images[order], targets[order])), classes=10, scaling=self.scaling
-        )
+        splits = (train, validation, image_split(images[order], targets[order]))
+        if self.pooled > 1:
+            train, validation, test = (Split(avg_pool2d(one.inputs, self.pooled), one.targets) for one in splits)
+            splits = (train, validation, test)
+        return assembled("mnist", splits, classes=10, scaling=self.scaling)
 
 
 PRESETS = {

@@ -6,12 +6,15 @@ renewed once an epoch and one renewed every two updates end with nearly the same
 
     age         updates between two renewals of the basis: 5 and 34, an epoch; and 2, 340, never
     sample      rows that a basis is made from: all 20 000, or 4 000 or 1 000 drawn anew each time
-    optimiser   amsgrad divides by the largest second moment there ever was, so that one spike of the penalty slows all
+    strength    five times as much where the basis is fresh, a fifth where it is old: an old basis leaves more to push
+    on optimiser   amsgrad divides by the largest second moment there ever was, so that one spike of the penalty slows
+    all
                 later updates; Adam forgets it
     updates     a quarter as many; on the digits as few per image as at small scale. Plain training stopped early is on
                 the path of `runs`
     activation  ReLU has no saturation
     data        MNIST with as many images, batches and updates as the digits
+    pixels      MNIST of 7 × 7 pixels, with fewer units than those and with twice as many, and of 14 × 14
     width       fewer units than pixels, or more: the digits' net has 128 units for 64 pixels, and a linear map cannot
                 fill 1/n over more ranks than there are pixels
 
@@ -19,8 +22,9 @@ Each arm is one of `runs` with one of these changed, of the same seeds, so that 
 under the named attack on the same 1000 images: the published PGD, and PGD on the margin.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from eigenfall.datasets.mnist import MNIST
@@ -34,8 +38,12 @@ NEVER = 1_000_000
 """Updates between two renewals that no run comes to."""
 BASE = ("shallow plain", "shallow spectral, epoch basis", "shallow spectral, step basis")
 """What everything is held against; `runs` has them."""
-FEW = MNIST(train=1297, validation=5000, order_seed=0, test_order_seed=1)
-"""As many images as the digits have."""
+DATA = {
+    "1297 images": MNIST(train=1297, validation=5000, order_seed=0, test_order_seed=1),
+    "14x14 pixels": replace(SIZES["small", "shallow"].data, pooled=2),
+    "7x7 pixels": replace(SIZES["small", "shallow"].data, pooled=4),
+}
+"""Other data, by what the names of their arms hold: as many images as the digits have, and coarser ones."""
 
 
 def arms(scale: Scale) -> tuple[Arm, ...]:
@@ -79,8 +87,15 @@ def _small() -> Iterator[Arm]:
     yield arm("spectral, 340 updates of all", step_basis("all", 340))
     yield arm("spectral, 5 updates of 1000", step_basis(1000, 5))
     yield arm("spectral, 34 updates of 1000", step_basis(1000, 34))
+    yield arm("spectral, 5 updates of 4000, strength 25", replace(step_basis(4000, 5), strength=25.0))
+    yield arm("spectral, epoch basis, strength 1", replace(EPOCH_BASIS, strength=1.0))
     yield arm("spectral, epoch basis, 100 units", EPOCH_BASIS, architecture=narrow)
     yield arm("plain, 100 units", architecture=narrow)
+    for told, width in (("7x7 pixels, 32 units", 32), ("7x7 pixels, 100 units", 100), ("14x14 pixels", 400)):
+        coarse = replace(network, widths=(width,))
+        yield arm(f"spectral, step basis, {told}", two, architecture=coarse)
+        yield arm(f"spectral, epoch basis, {told}", EPOCH_BASIS, architecture=coarse)
+        yield arm(f"plain, {told}", architecture=coarse)
     short = replace(training, epochs=None, steps=510)
     yield arm("spectral, epoch basis, 510 updates", EPOCH_BASIS, training=short)
     yield arm("spectral, step basis, 510 updates", two, training=short)
@@ -94,6 +109,8 @@ def _quick() -> Iterator[Arm]:
         "": {},
         ", 300 updates": {"training": replace(training, steps=300)},
         ", 32 units": {"architecture": replace(network, widths=(32,))},
+        ", 64 units": {"architecture": replace(network, widths=(64,))},
+        ", 256 units": {"architecture": replace(network, widths=(256,))},
         ", ReLU": {"architecture": replace(network, activation="relu")},
         ", Adam": {"training": replace(training, amsgrad=False)},
     }
@@ -119,11 +136,11 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
             verb="train",
             arm=arm.name,
             seed=seed,
-            data=FEW if "1297 images" in arm.name else size.data,
+            data=next((data for told, data in DATA.items() if told in arm.name), size.data),
             architecture=arm.architecture,
             penalties=arm.penalties,
             training=arm.training,
-            plan=measured(size, seed),
+            plan=measured(replace(size, window=(size.window[0], arm.architecture.widths[0] - 1)), seed),
             device="auto" if "1200 units" in arm.name else size.device,
         )
         for arm in arms(scale)
@@ -147,3 +164,89 @@ def measured(size: Size, seed: int) -> Plan:
         smoothness_inputs=500,
         attacked_inputs=max(size.attacked, 500),
     )
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Two arms that differ in one setting.
+
+    Attributes:
+        factor: which setting.
+        told: from what to what.
+        above: the changed arm.
+        below: what it is held against.
+    """
+
+    factor: str
+    told: str
+    above: str
+    below: str
+
+
+def contrasts(scale: Scale) -> tuple[Contrast, ...]:
+    """Pairs of arms that differ in one setting, by factor: those of this module, and those of `runs` beside them."""
+    return tuple(_against_plain(scale)) + tuple(_ages(scale)) + (() if scale == "quick" else _SAMPLES + _STRENGTHS)
+
+
+PENALTIES = {"the penalty, epoch basis": "spectral, epoch basis", "the penalty, step basis": "spectral, step basis"}
+CHANGES: dict[Scale, tuple[str, ...]] = {
+    "small": (
+        *("", "Adam", "ReLU", "510 updates", "1297 images", "100 units", "1200 units"),
+        *("7x7 pixels, 32 units", "7x7 pixels, 100 units", "14x14 pixels"),
+    ),
+    "quick": ("", "Adam", "ReLU", "300 updates", "32 units", "64 units", "256 units"),
+    "paper": (),
+}
+"""What else is changed, in both arms, where one is held against plain training; "": nothing."""
+
+
+def _against_plain(scale: Scale) -> Iterator[Contrast]:
+    for changed in CHANGES[scale]:
+        end, told = f", {changed}" if changed else "", changed or "as it is"
+        old, new = (f"shallow {penalty}{end}" for penalty in PENALTIES.values())
+        for factor, above in zip(PENALTIES, (old, new)):
+            yield Contrast(factor, told, above, f"shallow plain{end}")
+        yield Contrast("an old basis instead of a fresh one", told, old, new)
+
+
+def _ages(scale: Scale) -> Iterator[Contrast]:
+    """Older bases against younger of the same rows, neighbours in age."""
+    epoch, step = (f"shallow {penalty}" for penalty in PENALTIES.values())
+    if scale == "quick":
+        of_all = {
+            1: step,
+            5: epoch,
+            34: "shallow spectral, 34 updates of all",
+            NEVER: "shallow spectral, never renewed",
+        }
+        yield from _neighbours("all", of_all)
+        return
+    of_all = {5: "shallow spectral, 5 updates of all", 34: epoch, 340: "shallow spectral, 340 updates of all"}
+    yield from _neighbours("all", of_all | {NEVER: "shallow spectral, never renewed"})
+    drawn = {age: f"shallow spectral, {age} updates of 4000" for age in (5, 34)}
+    yield from _neighbours("4000", {2: step} | drawn)
+    yield from _neighbours("1000", {age: f"shallow spectral, {age} updates of 1000" for age in (5, 34)})
+
+
+def _neighbours(rows: str, arms: Mapping[int, str]) -> Iterator[Contrast]:
+    for (young, below), (old, above) in pairwise(arms.items()):
+        age = "never renewed" if old == NEVER else f"{old} updates"
+        yield Contrast("age", f"{young} to {age}, {rows} rows", above, below)
+
+
+_SAMPLES = tuple(
+    Contrast("sample", f"all to {rows} rows, {age} updates", f"shallow spectral, {age} updates of {rows}", whole)
+    for age, whole in ((5, "shallow spectral, 5 updates of all"), (34, "shallow spectral, epoch basis"))
+    for rows in (4000, 1000)
+)
+_STRENGTHS = (
+    Contrast(
+        "strength",
+        "5 to 25, 5 updates of 4000 rows",
+        "shallow spectral, 5 updates of 4000, strength 25",
+        "shallow spectral, 5 updates of 4000",
+    ),
+    Contrast(
+        "strength", "5 to 1, epoch basis", "shallow spectral, epoch basis, strength 1", "shallow spectral, epoch basis"
+    ),
+)
