@@ -9,7 +9,7 @@ from pathlib import Path
 
 from eigenfall import records
 from eigenfall.papers.found import Scale
-from eigenfall.papers.nassar2020 import loophole, slipratios, slips, why, whyreading
+from eigenfall.papers.nassar2020 import loophole, reasons, slipratios, slips, why
 from eigenfall.papers.nassar2020.found import Found
 from eigenfall.settings import Run
 from eigenfall.types import Record
@@ -30,7 +30,7 @@ class Experiment:
 
 EXPERIMENTS: Mapping[str, Experiment] = {
     "loophole": Experiment(loophole.runs, loophole.reading),
-    "why": Experiment(lambda scale, seeds: why.runs(scale, (), seeds), whyreading.reading),
+    "why": Experiment(lambda scale, seeds: why.runs(scale, (), seeds), reasons.reading),
     "slips": Experiment(lambda scale, seeds: slips.runs(scale, (), seeds), slipratios.reading),
 }
 """By the name of their figure."""

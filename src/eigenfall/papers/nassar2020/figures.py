@@ -8,7 +8,15 @@ from functools import partial
 from eigenfall.papers import figuring
 from eigenfall.papers.figuring import Figure
 from eigenfall.papers.found import SCALES
-from eigenfall.papers.nassar2020 import basisfigures, loophole, loopholefigure, pointfigures, slipfigure, slipratios
+from eigenfall.papers.nassar2020 import (
+    basisfigures,
+    loophole,
+    loopholefigure,
+    pointfigures,
+    slipfigure,
+    slipratios,
+    whyfigure,
+)
 from eigenfall.papers.nassar2020.attackfigures import sheet
 from eigenfall.papers.nassar2020.drawn import concept
 from eigenfall.papers.nassar2020.pointfigures import ALPHA, CLEAN, STEEPNESS
@@ -150,6 +158,13 @@ FIGURES: dict[str, Figure] = {
         (),
         loophole.ARMS[:1],
         lambda found, semantics: loophole.rows(found),
+    ),
+    "why": Figure(
+        "Why C1 flips",
+        "what each change of the basis, of training, of data and of the net does to robustness, and what moves with it",
+        ("shallow plain", "shallow spectral, epoch basis", "shallow spectral, step basis"),
+        lambda found, semantics: whyfigure.draw(found),
+        (),
     ),
     "slips": Figure(
         "The follow-up’s slips",

@@ -177,12 +177,15 @@ def reading(found: Found) -> list[str]:
     for arm in there(found):
         each = [endings(found.records[arm][seed]) for seed in found.seeds(arm)]
         means = {
-            layer: [math.fsum(getattr(one[layer], what) for one in each) / len(each) for what in ("seen", "true", "seen_alpha", "true_alpha")]
+            layer: [
+                math.fsum(getattr(one[layer], what) for one in each) / len(each)
+                for what in ("seen", "true", "seen_alpha", "true_alpha")
+            ]
             for layer in each[0]
         }
         layer, (seen, true, seen_alpha, true_alpha) = max(means.items(), key=lambda entry: entry[1][1] - entry[1][0])
         told.append(
-            f"{arm} ({len(each)} {'seed' if len(each) == 1 else 'seeds'}): in {layer} the penalty saw R = {seen:.2g} and "
-            f"α = {seen_alpha:.2f} along its basis; the spectrum had R = {true:.2g} and α = {true_alpha:.2f}."
+            f"{arm} ({len(each)} {'seed' if len(each) == 1 else 'seeds'}): in {layer} the penalty saw R = {seen:.2g} "
+            f"and α = {seen_alpha:.2f} along its basis; the spectrum had R = {true:.2g} and α = {true_alpha:.2f}."
         )
     return told
