@@ -83,6 +83,7 @@ def test_over_seeds_is_students():
 # ---------------------------------------------------------------------------- coverage
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_exponent_as_often_as_it_says():
     """Ten units, many stimuli: the estimate is nearly unbiased, and 200 intervals cover like 200 coins of .95."""
     fit, covered, values = LeastSquares(1, 8), 0, []
@@ -95,6 +96,7 @@ def test_the_interval_covers_the_exponent_as_often_as_it_says():
     assert abs(sum(values) / 200 - 1) < 0.02
 
 
+@pytest.mark.slow
 def test_the_width_is_the_spread_over_data_sets():
     fit = LeastSquares(1, 8)
     found = [

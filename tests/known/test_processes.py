@@ -98,6 +98,7 @@ def printed(*command):
     return [float(number) for number in re.findall(r"= (-?[\d.]+)", done.stdout)]
 
 
+@pytest.mark.slow
 def test_the_script_under_torchrun_ends_as_it_does_alone():
     alone = printed(str(SCRIPT))
     together = printed("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(SCRIPT))

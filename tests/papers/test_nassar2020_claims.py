@@ -229,7 +229,7 @@ def test_the_order_of_arms_can_fail():
 def test_necessary_and_sufficient_are_read_off_the_arms():
     wobble = {"clean": lambda seed: 0.95 + 0.001 * seed}
     path = {
-        name: {"clean": 0.9 + 0.01 * place, "robust": (0.8, 0.5 - 0.06 * place, 0.1)}
+        name: {"clean": 0.9 + 0.01 * place, "robust": (0.8, 0.5 - 0.06 * place, 0.1), "alphas": (1.9, 1.9, 1.9)}
         for place, name in enumerate(stops("small", "deep"))
     }
     arms = path | {

@@ -20,6 +20,7 @@ from eigenfall.papers.nassar2020 import attackfigures, basisfigures, figures, po
 from eigenfall.papers.nassar2020.drawn import concept, curves, points, sheets
 from eigenfall.papers.nassar2020.drawn.curves import Curve, Panel
 from eigenfall.papers.nassar2020.drawn.points import Plane, Spot
+from eigenfall.papers.nassar2020.experiments import EXPERIMENTS
 from eigenfall.papers.nassar2020.found import Found, headline
 from eigenfall.papers.nassar2020.runs import arms
 from eigenfall.papers.nassar2020.style import PLACES, TAU, bare, looks
@@ -378,7 +379,7 @@ def test_every_figure_that_can_be_drawn_labels_every_axis_and_names_every_line(f
         for part in (figure, *_parts(figure)):
             for ax in part.axes:
                 if any(line.get_gid() in ("series", "seen") for line in ax.get_lines()):
-                    shared = name == "exact"  # whose labels stand at its edges
+                    shared = name in ("exact", "loophole")  # whose labels stand at its edges
                     assert shared or (ax.get_xlabel() and ax.get_ylabel()), name
         assert len({text.get_text() for text in figure.legends[0].get_texts()}) == len(figure.legends[0].get_texts())
 
@@ -421,7 +422,7 @@ def test_an_unknown_figure_is_refused(found):
         figures.missing("fig9", found)
     assert str(refusal.value) == (
         "Expected a figure among fig1, fig2, fig3, fig4, figS-bn, figS-strengths, figS-relu, figS-noise, figS-decay, "
-        "plane, alpha, fronts, exact, got 'fig9'. Name one of these."
+        "plane, alpha, fronts, exact, loophole, why, slips, got 'fig9'. Name one of these."
     )
 
 
@@ -441,6 +442,7 @@ def test_an_arm_a_check_of_which_failed_is_stamped_and_named(found, tiny_sizes):
 
 def test_each_figure_names_arms_that_are_run():
     known = {arm.name for scale in ("quick", "small", "paper") for arm in arms(scale)}
+    known |= {run.arm for each in EXPERIMENTS.values() for run in each.runs("small", ())}
     assert {arm for figure in figures.FIGURES.values() for arm in (*figure.arms, *figure.needs)} <= known
 
 

@@ -99,7 +99,7 @@ def associations(found: Found, net: Net) -> dict[str, Association]:
     """Of the headline at the claims' ε with |α − 1| of the last hidden layer, the Jacobian's norm and the margin.
 
     Returns:
-        By name; empty for too few nets.
+        By name; empty for nets of fewer than six arms, or a number that is the same of all.
     """
     size = SIZES[found.scale, net]
     every = nets(found, net)
@@ -111,7 +111,8 @@ def associations(found: Found, net: Net) -> dict[str, Association]:
     }
     table = [(headline(size.epsilon)(record), *(one(record) for one in columns.values())) for _, record in every]
     held = [(arm, row) for (arm, _), row in zip(every, table, strict=True) if all(map(math.isfinite, row))]
-    if len({arm for arm, _ in held}) < 6:
+    varied = all(len(set(column)) > 1 for column in zip(*(row for _, row in held), strict=True))
+    if len({arm for arm, _ in held}) < 6 or not varied:
         return {}
     outcome = [row[0] for _, row in held]
     by = {name: [row[place] for _, row in held] for place, name in enumerate(columns, start=1)}

@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from eigenfall.figures.style import INK, REFERENCE, plain, series
-from eigenfall.papers.holzhausen2024.drawn import canvas
+from eigenfall.papers.drawn import canvas
 from eigenfall.papers.nassar2020.causes import effect, mean, ratio, there
 from eigenfall.papers.nassar2020.found import Found
 from eigenfall.papers.nassar2020.reasons import QUESTIONS
