@@ -123,7 +123,6 @@ def test_penalties_add_to_the_loss_and_are_logged():
     assert all(isinstance(value, float) for step in steps for value in step.values.values())
 
 
-@pytest.mark.filterwarnings("ignore:16 samples for 16 units")
 def test_the_gradient_norm_that_is_logged_is_that_of_loss_and_penalties():
     """Of plain gradient descent it is the step over the learning rate."""
     model = network(norm=False)
@@ -144,6 +143,7 @@ def test_a_basis_is_not_renewed_after_the_last_update():
     assert [step.states["spectral"].age for step in steps] == [1, 0, 1, 0, 1, 2]
 
 
+@pytest.mark.filterwarnings("ignore:16 samples for 16 units")
 def test_arms_that_differ_in_penalties_see_the_same_batches():
     seen = []
     for penalties in ({"watching": None}, {"watching": None, **STATEFUL}):
