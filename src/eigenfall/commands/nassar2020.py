@@ -259,7 +259,7 @@ def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
 
 def _sizes(scale: Scale) -> Table:
     """Sizes and schedules as a table."""
-    columns = [net for (at, net) in SIZES if at == scale]
+    columns: list[Net] = [net for (at, net) in SIZES if at == scale]
     lines = []
     for each in fields(Size):
         cells = (_setting(getattr(SIZES[scale, name], each.name)) for name in columns)
