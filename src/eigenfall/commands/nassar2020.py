@@ -135,7 +135,8 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> l
             console,
         )
         console.print(f"Order {' > '.join(bands.ORDER)}: {bands.ordered(found) or 'NOT TESTED'}", markup=False)
-    console.print(answers.answer(found, claims), markup=False, soft_wrap=True)
+    for sentence in (answers.answer(found, claims), *answers.told_of_associations(found)):
+        console.print(sentence, markup=False, soft_wrap=True)
     beside = gathered([*finished_before(scale, output), *records], scale)
     drawn = figures.saved(beside, output / "figures")
     page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
@@ -199,7 +200,10 @@ def _page(found: Found, beside: Found, claims: Sequence[Judged], drawn: Sequence
         command_line(),
         "runs.html",
         READING,
-        [sentence for one in EXPERIMENTS.values() for sentence in one.reading(beside)],
+        [
+            *answers.told_of_associations(found),
+            *(sentence for one in EXPERIMENTS.values() for sentence in one.reading(beside)),
+        ],
     )
 
 

@@ -131,14 +131,20 @@ def answer(found: Found, judged: Sequence[Judged]) -> str:
         )
     every = lines(found)
     told = [*_necessary(every), *_sufficient(every)]
-    for net, words in (("shallow", "one hidden layer"), ("deep", "three hidden layers")):
-        for what, one in (associations(found, net) if (found.scale, net) in SIZES else {}).items():  # type: ignore[arg-type]
+    return " ".join(told) or "Nothing was compared: the runs are missing."
+
+
+def told_of_associations(found: Found) -> list[str]:
+    """What goes with robust accuracy, a sentence for each number of each network; none at the quick scale."""
+    told: list[str] = []
+    nets: dict[Net, str] = {"shallow": "one hidden layer", "deep": "three hidden layers"}
+    for net, words in nets.items() if found.scale != "quick" else ():
+        for what, one in (associations(found, net) if (found.scale, net) in SIZES else {}).items():
             told.append(
                 f"Over {one.models} nets of {words} in {one.groups} arms, {what} goes with robust accuracy by "
-                f"{verdicts.with_interval(one.partial)} (rank correlation, the other two held; {one.raw.value:.2f} "
-                f"raw)."
+                f"{verdicts.with_interval(one.partial)} (ranks, the other two held; {one.raw.value:.2f} raw)."
             )
-    return " ".join(told) or "Nothing was compared: the runs are missing."
+    return told
 
 
 def _necessary(every: Sequence[Line]) -> list[str]:
