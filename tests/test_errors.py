@@ -144,6 +144,15 @@ def test_the_other_paper_is_asked_for_what_it_does_not_have(capsys, tmp_path, fl
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(("figure", "scale"), [("why", "paper"), ("slips", "quick")])
+def test_a_question_is_asked_at_some_scales_only(capsys, tmp_path, figure, scale):
+    asked = ("--scale", scale, "--figure", figure, "--output", tmp_path / "runs")
+    assert refused(capsys, "reproduce", "nassar2020", *asked) == (
+        f"eigenfall: Expected a scale at which the question of {figure} is asked, got {scale}. Use --scale small."
+    )
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_all_runs_lack_is_said_once(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("EIGENFALL_DATA", str(tmp_path / "empty"))
     asked = ("--scale", "quick", "--arm", "KH", "--arm", "BP", "--workers", "1", "--output", tmp_path / "runs")

@@ -145,7 +145,7 @@ def test_the_quick_scale_judges_nothing():
     found = planted(arms, "quick")
     assert {answer.verdict for one in judged(found) for answer in (one.published, one.corrected)} == {"NOT TESTED"}
     assert by_key(found)["C1"].published.told.endswith("; tested at small, paper")
-    assert answers.answer(found, judged(found)) == (
+    assert answers.answer(found) == (
         "The quick scale checks that everything runs. It answers nothing: on the digits the gain of one hidden layer "
         "reverses, and seeds are few."
     )
@@ -240,7 +240,7 @@ def test_necessary_and_sufficient_are_read_off_the_arms():
         | {"robust": lambda seed: (0.6, 0.02 + 0.001 * seed, 0.0), "alphas": (2.0, 0.1, 1.02)},
     }  # fmt: skip
     found = planted(arms)
-    told = answers.answer(found, judged(found))
+    told = answers.answer(found)
     assert "Deep: the most robust arm without 1/n in any layer is deep Jacobian (88.1 [" in told
     assert "with it in all deep spectral, step basis (28.1 [" in told
     assert "1/n is not necessary." in told

@@ -1,12 +1,11 @@
 """What `eigenfall reproduce holzhausen2024` does: runs, claims, figures, page."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-from eigenfall import parts
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
+from eigenfall.commands.reproducing import claim_rows, pictures, show_claims, sizes
 from eigenfall.commands.summary import command_line, summarised
 from eigenfall.commands.train import workers_for
 from eigenfall.papers.holzhausen2024 import answers, figures
@@ -14,11 +13,11 @@ from eigenfall.papers.holzhausen2024.claims import judged
 from eigenfall.papers.holzhausen2024.found import Found
 from eigenfall.papers.holzhausen2024.found import gathered as by_arm
 from eigenfall.papers.holzhausen2024.runs import Kind, arms, runs
-from eigenfall.papers.holzhausen2024.sizes import SIZES, Scale, Size
+from eigenfall.papers.holzhausen2024.sizes import SIZES, Scale
 from eigenfall.records import load
 from eigenfall.report import page, reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
-from eigenfall.report.reproduction import Doubt, Shown
+from eigenfall.report.reproduction import Doubt
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
 from eigenfall.runs import device_for
@@ -27,6 +26,7 @@ from eigenfall.types import Estimate, Judged, Record
 from eigenfall.types import Row as Number
 
 TITLE = "Holzhausen et al. 2024, redrawn"
+PARTS = {"main": "the five nets and what stands beside them", "spectral": "the spectral test of §7.7"}
 HEADINGS = {
     "accuracy": ("test accuracy", "%"),
     "alpha": ("α of the currents", ""),
@@ -90,22 +90,7 @@ def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, js
         screen.emit([number for record in records for number in record.measurement.rows], json)
         return
     claims = judged(found)
-    screen.table(
-        f"Holzhausen et al. 2024 at scale {scale}: paper says, we got, verdict",
-        ("claim", "paper says", "as published", "corrected"),
-        [
-            (
-                one.claim.key,
-                one.claim.says,
-                f"{one.published.verdict}: {one.published.told}",
-                f"{one.corrected.verdict}: {one.corrected.told}",
-            )
-            for one in claims
-        ],
-        console,
-        numbers=False,
-        words=4,
-    )
+    show_claims(f"Holzhausen et al. 2024 at scale {scale}", claims, console)
     console.print(answers.answer(found, claims), markup=False, soft_wrap=True)
     page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
     path = templates.write(output / "report.html", _page(found, claims, drawn))
@@ -115,13 +100,7 @@ def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, js
 
 def rows(found: Found, claims: Sequence[Judged]) -> list[Number]:
     """Claims, and the numbers of every arm, as tidy rows."""
-    told: list[Number] = []
-    for one in claims:
-        for semantics in ("published", "corrected"):
-            answer = getattr(one, semantics)
-            about = {"claim": one.claim.key, "where": one.claim.where, "says": one.claim.says, "semantics": semantics}
-            about |= {"verdict": answer.verdict, "told": answer.told, "seeds": answer.seeds, "scale": found.scale}
-            told.append(row("claim", answer.number or float("nan"), **about))
+    told = claim_rows(claims, found.scale)
     for line in answers.lines(found, [each.name for each in arms(found.scale)]):
         about = {"arm": line.name, "seeds": line.seeds, "scale": found.scale, "unconverged": line.unconverged}
         about["failed"] = line.failed
@@ -137,20 +116,15 @@ def _page(found: Found, claims: Sequence[Judged], drawn: Sequence[Path]) -> str:
     """The page as text."""
     names = {kinds: [each.name for each in arms(found.scale) if each.kind in kinds] for kinds in TABLES.values()}
     tables = [_table(caption, answers.lines(found, names[kinds])) for caption, kinds in TABLES.items()]
-    pictures = [
-        Shown(figures.heading(path), path.read_bytes(), figures.heading(path))
-        for path in drawn
-        if path.suffix == ".svg"
-    ]
     return reproduction.html(
         f"{TITLE}, scale {found.scale}",
         answers.QUESTION,
         answers.answer(found, claims),
         claims,
         [table for table in tables if table.rows],
-        pictures,
+        pictures(drawn, figures.heading),
         _doubts(found, claims),
-        _sizes(found.scale),
+        sizes({PARTS[name]: size for (at, name), size in SIZES.items() if at == found.scale}),
         command_line(),
         "runs.html",
     )
@@ -200,23 +174,3 @@ def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
             )
         )
     return told
-
-
-def _sizes(scale: Scale) -> Table:
-    """Sizes and schedules as a table."""
-    columns = [name for (at, name) in SIZES if at == scale]
-    lines = []
-    for each in fields(Size):
-        cells = (_setting(getattr(SIZES[scale, name], each.name)) for name in columns)
-        lines.append(Row(each.name.replace("_", " "), tuple(Cell(text) for text in cells)))
-    headings = {"main": "the five nets and what stands beside them", "spectral": "the spectral test of §7.7"}
-    return Table(
-        "Sizes and schedules.", tuple((headings[name], "") for name in columns), tuple(lines), corner="setting"
-    )
-
-
-def _setting(value: object) -> str:
-    try:
-        return parts.spell(value)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return str(value)

@@ -1,12 +1,11 @@
 """What `eigenfall reproduce nassar2020` does: runs, bands, claims, controls, figures, page."""
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
-from eigenfall import parts
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
+from eigenfall.commands.reproducing import claim_rows, pictures, show_claims, sizes
 from eigenfall.commands.summary import command_line, summarised
 from eigenfall.commands.train import workers_for
 from eigenfall.papers.found import Scale
@@ -16,11 +15,11 @@ from eigenfall.papers.nassar2020.claims import judged
 from eigenfall.papers.nassar2020.experiments import EXPERIMENTS, finished_before
 from eigenfall.papers.nassar2020.found import Found, gathered
 from eigenfall.papers.nassar2020.runs import Kind, arms, runs
-from eigenfall.papers.nassar2020.sizes import SIZES, Net, Size
+from eigenfall.papers.nassar2020.sizes import SIZES, Net
 from eigenfall.records import load
 from eigenfall.report import page, reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
-from eigenfall.report.reproduction import Doubt, Shown
+from eigenfall.report.reproduction import Doubt
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
 from eigenfall.runs import device_for
@@ -61,7 +60,8 @@ def reproduce(
     device = SIZES[scale, "deep"].device
     if scale == "paper" and device_for(device).type == "cpu":
         screen.messages().print(
-            "WARN: the paper's scale takes days without a GPU; --scale small takes two and a half hours.", markup=False
+            "WARN: the paper's scale is meant for a GPU, and takes long without one; --scale small takes hours.",
+            markup=False,
         )
     finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
     records = [load(folder) for folder in finished]
@@ -84,6 +84,12 @@ def _asked(scale: Scale, figure: str, arm: Sequence[str], seeds: Sequence[int]) 
         arm = [*arm, *(name for name in figures.FIGURES[figure].arms if name in known)]
     asked = runs(scale, arm, seeds) if arm or not figure else []
     if figure in EXPERIMENTS:
+        need(
+            bool(EXPERIMENTS[figure].runs(scale, ())),
+            expected=f"a scale at which the question of {figure} is asked",
+            got=scale,
+            remedy="Use --scale small.",
+        )
         asked += EXPERIMENTS[figure].runs(scale, seeds)
     need(
         bool(asked) or bool(figure and not figures.FIGURES[figure].arms),
@@ -110,22 +116,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> l
     """Print bands and claims, draw figures, write pages and rows; what lies outside its band, in words."""
     found, console = gathered(records, scale), screen.printing(json)
     claims = judged(found)
-    screen.table(
-        f"Nassar et al. 2020 at scale {scale}: paper says, we got, verdict",
-        ("claim", "paper says", "as published", "corrected"),
-        [
-            (
-                one.claim.key,
-                one.claim.says,
-                f"{one.published.verdict}: {one.published.told}",
-                f"{one.corrected.verdict}: {one.corrected.told}",
-            )
-            for one in claims
-        ],
-        console,
-        numbers=False,
-        words=4,
-    )
+    show_claims(f"Nassar et al. 2020 at scale {scale}", claims, console)
     held = bands.held(found) if scale == "small" else []
     if held:
         screen.table(
@@ -135,7 +126,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> l
             console,
         )
         console.print(f"Order {' > '.join(bands.ORDER)}: {bands.ordered(found) or 'NOT TESTED'}", markup=False)
-    for sentence in (answers.answer(found, claims), *answers.told_of_associations(found)):
+    for sentence in (answers.answer(found), *answers.told_of_associations(found)):
         console.print(sentence, markup=False, soft_wrap=True)
     beside = gathered([*finished_before(scale, output), *records], scale)
     drawn = figures.saved(beside, output / "figures")
@@ -150,13 +141,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> l
 
 def rows(found: Found, claims: Sequence[Judged]) -> list[Number]:
     """Claims, bands, and the numbers of every arm, as tidy rows."""
-    told: list[Number] = []
-    for one in claims:
-        for semantics in ("published", "corrected"):
-            answer = getattr(one, semantics)
-            about = {"claim": one.claim.key, "where": one.claim.where, "says": one.claim.says, "semantics": semantics}
-            about |= {"verdict": answer.verdict, "told": answer.told, "seeds": answer.seeds, "scale": found.scale}
-            told.append(row("claim", answer.number or float("nan"), **about))
+    told = claim_rows(claims, found.scale)
     for band, mean, verdict in bands.held(found) if found.scale == "small" else ():
         ends = {"band_low": band.low, "band_high": band.high, "verdict": verdict}
         told.append(row("band", mean, arm=band.arm, says=band.name, seeds=len(found.seeds(band.arm)), **ends))
@@ -183,20 +168,15 @@ def _page(found: Found, beside: Found, claims: Sequence[Judged], drawn: Sequence
         for net in ("shallow", "deep", "cnn")
         for caption, group in GROUPS.items()
     ]
-    pictures = [
-        Shown(figures.heading(path), path.read_bytes(), figures.heading(path))
-        for path in drawn
-        if path.suffix == ".svg"
-    ]
     return reproduction.html(
         f"{TITLE}, scale {found.scale}",
         answers.QUESTION,
-        answers.answer(found, claims),
+        answers.answer(found),
         claims,
         [table for table in tables if table.rows],
-        pictures,
+        pictures(drawn, figures.heading),
         _doubts(found, claims),
-        _sizes(found.scale),
+        sizes({net: size for (at, net), size in SIZES.items() if at == found.scale}),
         command_line(),
         "runs.html",
         READING,
@@ -259,20 +239,3 @@ def _doubts(found: Found, claims: Sequence[Judged]) -> list[Doubt]:
             )
         )
     return told
-
-
-def _sizes(scale: Scale) -> Table:
-    """Sizes and schedules as a table."""
-    columns: list[Net] = [net for (at, net) in SIZES if at == scale]
-    lines = []
-    for each in fields(Size):
-        cells = (_setting(getattr(SIZES[scale, name], each.name)) for name in columns)
-        lines.append(Row(each.name.replace("_", " "), tuple(Cell(text) for text in cells)))
-    return Table("Sizes and schedules.", tuple((name, "") for name in columns), tuple(lines), corner="setting")
-
-
-def _setting(value: object) -> str:
-    try:
-        return parts.spell(value)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return str(value)

@@ -25,8 +25,7 @@ def reproduce(
     Args:
         paper: nassar2020 or holzhausen2024.
         scale: quick: digits, for holzhausen2024 a subset of MNIST; minutes. small: MNIST, for holzhausen2024 CIFAR-10
-            too, with smaller nets; two and a half hours for nassar2020, an hour and a half for holzhausen2024, on two
-            cores. paper: as published, on a GPU.
+            too, with smaller nets; hours on two cores. paper: as published, on a GPU.
         figure: only this figure and the runs that it needs. nassar2020: fig1, fig2, fig3, fig4, figS-bn,
             figS-strengths, figS-relu, figS-noise, figS-decay, plane, alpha, fronts, exact, loophole, why, slips.
             holzhausen2024: fig1, fig2, fig3, fig4, figA1, figA2, curves, ensemble, spectral, fronts, rules.

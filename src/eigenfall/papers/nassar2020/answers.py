@@ -16,7 +16,7 @@ from eigenfall.papers.found import Number, accuracy, alpha, margin, measured, sl
 from eigenfall.papers.nassar2020.found import Found, headline, matched, named, published, stops
 from eigenfall.papers.nassar2020.runs import arms, depth
 from eigenfall.papers.nassar2020.sizes import SIZES, Net, Scale
-from eigenfall.types import Estimate, Judged, Record
+from eigenfall.types import Estimate, Record
 
 QUESTION = "Is a 1/n spectrum necessary for robustness, sufficient, or neither, in the networks of Nassar et al. 2020?"
 NEAR = 0.15
@@ -32,6 +32,7 @@ class Line:
         net: deep, shallow or cnn.
         numbers: by the names of `numbers`, mean over seeds with interval; one without a number is left out.
         seeds: how many.
+        robust: the headline at the claims' ε.
         control: what plain training stopped at its clean accuracy has, of the headline; `None`: no path.
         gain: the headline less that, paired by seed.
         off: where the path does not reach, in words.
@@ -42,6 +43,7 @@ class Line:
     net: Net
     numbers: Mapping[str, Estimate]
     seeds: int
+    robust: Estimate
     control: Estimate | None
     gain: Estimate | None
     off: str
@@ -73,12 +75,13 @@ def _line(found: Found, name: str, net: Net) -> Line:
         if not any(math.isnan(value) for value in values):
             told[what] = verdicts.interval(values)
     control = gain = None
-    off, path = "", stops(found.scale, net)
+    off, path, worst = "", stops(found.scale, net), headline(SIZES[found.scale, net].epsilon)
     if found.seeds(name, *(stop for stop in path if found.has(stop))) and name not in path:
-        own, other, off = matched(found, name, headline(SIZES[found.scale, net].epsilon))
+        own, other, off = matched(found, name, worst)
         control = verdicts.interval(other)
         gain = verdicts.interval([one - two for one, two in zip(own, other, strict=True)])
-    return Line(name, net, told, len(found.seeds(name)), control, gain, off, found.failed(name))
+    robust = verdicts.interval(found.values(name, worst))
+    return Line(name, net, told, len(found.seeds(name)), robust, control, gain, off, found.failed(name))
 
 
 # -------------------------------------------------------------------------------- what goes with what
@@ -122,7 +125,7 @@ def associations(found: Found, net: Net) -> dict[str, Association]:
 # -------------------------------------------------------------------------------- in words
 
 
-def answer(found: Found, judged: Sequence[Judged]) -> str:
+def answer(found: Found) -> str:
     """What the numbers say, in a few sentences; no verdict at the quick scale."""
     if found.scale == "quick":
         return (
@@ -151,12 +154,12 @@ def _necessary(every: Sequence[Line]) -> list[str]:
     """Arms away from 1/n that beat, beyond both intervals, every arm at it."""
     told = []
     for net in dict.fromkeys(line.net for line in every):
-        held = [line for line in every if line.net == net and _stands(line)]
+        held = [line for line in every if line.net == net and not line.failed]
         at = [line for line in held if _exponents(line) and all(_is_near(one) for one in _exponents(line))]
         away = [line for line in held if _exponents(line) and not any(_is_near(one) for one in _exponents(line))]
         if not at or not away:
             continue
-        best, other = max(at, key=_robust), max(away, key=_robust)
+        best, other = (max(some, key=lambda line: line.robust.value) for some in (at, away))
         ahead = _of(other).low > _of(best).high
         told.append(
             f"{net.capitalize()}: the most robust arm without 1/n in any layer is {other.name} "
@@ -173,7 +176,7 @@ def _sufficient(every: Sequence[Line]) -> list[str]:
         held = [
             line
             for line in every
-            if line.net == net and _stands(line) and line.gain and _exponents(line) and _is_near(_exponents(line)[-1])
+            if line.net == net and not line.failed and line.gain and _exponents(line) and _is_near(_exponents(line)[-1])
         ]
         less = [line for line in held if line.gain is not None and line.gain.high < 0]
         if held:
@@ -186,21 +189,10 @@ def _sufficient(every: Sequence[Line]) -> list[str]:
     return told
 
 
-def _stands(line: Line) -> bool:
-    return not line.failed and _name(line) in line.numbers
-
-
-def _name(line: Line) -> str:
-    return "headline 0.05"
-
-
 def _of(line: Line) -> Estimate:
-    found = line.numbers[_name(line)]
+    """Its headline; where a single seed gives no interval, the value at both ends."""
+    found = line.robust
     return found if not math.isnan(found.low) else Estimate(found.value, found.value, found.value)
-
-
-def _robust(line: Line) -> float:
-    return line.numbers[_name(line)].value
 
 
 def _exponents(line: Line) -> list[float]:

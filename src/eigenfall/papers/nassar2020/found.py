@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from eigenfall.check import need
-from eigenfall.papers import found
-from eigenfall.papers.found import Number, accuracy
+from eigenfall.papers.found import Found, Number, accuracy, by_arm
 from eigenfall.papers.nassar2020.runs import Arm, arms
 from eigenfall.papers.nassar2020.sizes import Scale
 from eigenfall.robustness import headline_stands
@@ -26,13 +25,9 @@ MAIN = {"spectral": "spectral, fresh basis", "Jacobian": "Jacobian, equal update
 """The arm of the main strength; of shallow nets the Jacobian's has equal updates anyway."""
 
 
-class Found(found.Found):
-    """Records of a scale, trained by gradient all of them."""
-
-
 def gathered(records: Sequence[Record], scale: Scale) -> Found:
     """Records by arm and seed; of two of the same, the later."""
-    return Found(scale, found.by_arm(records))
+    return Found(scale, by_arm(records))
 
 
 def under(curve: str, epsilon: float) -> Number:

@@ -1,0 +1,73 @@
+"""What every reproduction shows and writes alike: its claims, its pictures, its sizes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from eigenfall import parts
+from eigenfall.commands import screen
+from eigenfall.report.reproduction import Shown
+from eigenfall.report.tables import Cell, Row, Table
+from eigenfall.rows import row
+from eigenfall.types import Judged
+from eigenfall.types import Row as Number
+
+
+def show_claims(title: str, claims: Sequence[Judged], console: Console) -> None:
+    """Print what the paper says and both answers, a line for each claim."""
+    screen.table(
+        f"{title}: paper says, we got, verdict",
+        ("claim", "paper says", "as published", "corrected"),
+        [
+            (
+                one.claim.key,
+                one.claim.says,
+                f"{one.published.verdict}: {one.published.told}",
+                f"{one.corrected.verdict}: {one.corrected.told}",
+            )
+            for one in claims
+        ],
+        console,
+        numbers=False,
+        words=4,
+    )
+
+
+def claim_rows(claims: Sequence[Judged], scale: str) -> list[Number]:
+    """Each answer of each claim as a tidy row."""
+    told: list[Number] = []
+    for one in claims:
+        for semantics in ("published", "corrected"):
+            answer = getattr(one, semantics)
+            about = {"claim": one.claim.key, "where": one.claim.where, "says": one.claim.says, "semantics": semantics}
+            about |= {"verdict": answer.verdict, "told": answer.told, "seeds": answer.seeds, "scale": scale}
+            told.append(row("claim", answer.number or float("nan"), **about))
+    return told
+
+
+def pictures(drawn: Sequence[Path], heading: Callable[[Path], str]) -> list[Shown]:
+    """Figures that were drawn, as a page embeds them."""
+    return [Shown(heading(path), path.read_bytes(), heading(path)) for path in drawn if path.suffix == ".svg"]
+
+
+def sizes(by: Mapping[str, Any]) -> Table:
+    """Sizes and schedules as a table.
+
+    Args:
+        by: a dataclass of settings, of one class all, by the heading of its column.
+    """
+    lines = [
+        Row(each.name.replace("_", " "), tuple(Cell(_setting(getattr(size, each.name))) for size in by.values()))
+        for each in fields(next(iter(by.values())))
+    ]
+    return Table("Sizes and schedules.", tuple((name, "") for name in by), tuple(lines), corner="setting")
+
+
+def _setting(value: object) -> str:
+    try:
+        return parts.spell(value)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return str(value)
