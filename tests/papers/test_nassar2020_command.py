@@ -52,7 +52,7 @@ def test_a_figure_alone_needs_no_run_if_it_shows_none(tmp_path, capsys):
 
 @pytest.mark.slow
 def test_the_whole_of_quick(tmp_path):
-    """All arms and both seeds: four minutes on two cores."""
+    """All arms and both seeds, 224 s of processor time each."""
     arguments = ["reproduce", "nassar2020", "--scale", "quick", "--output", str(tmp_path / "runs")]
     assert cli.main([*arguments, "--json", str(tmp_path / "rows.json")]) == 0
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
