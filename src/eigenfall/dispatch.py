@@ -140,7 +140,9 @@ class _Submitted:
                 _one, run, os.fspath(self.root), self.topic, number, key=f"{self.topic}-{secrets.token_hex(8)}"
             )
         except Exception as reason:
-            yield Event(name_of(run), "failed", error=f"Expected a run that can be sent to workers, got {told(reason)}.")
+            yield Event(
+                name_of(run), "failed", error=f"Expected a run that can be sent to workers, got {told(reason)}."
+            )
             return
         self.futures[number] = future
         future.add_done_callback(lambda _: self.inbox.put((number, None)))

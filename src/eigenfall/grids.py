@@ -50,11 +50,13 @@ class Point:
         settings: by name, nothing in braces any more.
         name: what the grid says of it; empty outside a grid.
         spare: names that stand in braces somewhere, and need mean nothing by themselves.
+        shared: names that it has from [run] alone.
     """
 
     settings: Settings
     name: str = ""
     spare: frozenset[str] = frozenset()
+    shared: frozenset[str] = frozenset()
 
 
 def read(path: Path) -> Grid:
@@ -79,9 +81,7 @@ def read(path: Path) -> Grid:
             got=repr(table),
             remedy=f"Write {'[[runs]]' if several else f'[{name}]'} above its settings.",
         )
-    return grid_of(
-        content.get("run", {}), content.get("grid", {}), content.get("runs", []), content.get("cluster", {})
-    )
+    return grid_of(content.get("run", {}), content.get("grid", {}), content.get("runs", []), content.get("cluster", {}))
 
 
 def grid_of(run: Settings, grid: Settings, runs: Iterable[Settings] = (), cluster: Settings | None = None) -> Grid:
@@ -98,9 +98,7 @@ def grid_of(run: Settings, grid: Settings, runs: Iterable[Settings] = (), cluste
             got=repr(values),
             remedy="Write them in brackets, or move it to [run] if there is one alone.",
         )
-    return Grid(
-        _named(run, "[run]"), alternatives, tuple(_named(one, "[[runs]]") for one in runs), dict(cluster or {})
-    )
+    return Grid(_named(run, "[run]"), alternatives, tuple(_named(one, "[[runs]]") for one in runs), dict(cluster or {}))
 
 
 def _named(table: Settings, where: str) -> dict[str, Any]:
@@ -145,8 +143,11 @@ def points(grid: Grid) -> list[Point]:
             done = filled(settings)
             inside, used = _in_braces(list(values)), _in_braces(list(settings.values()))
             said = [key for key in chosen if key not in inside and (key in used or key not in spare)]
-            found.append(Point(done, " ".join(_said(key, done[key]) for key in said), spare))
-    return [*found, *(Point(filled({**grid.run, **one}), spare=spare) for one in grid.runs)]
+            name = " ".join(_said(key, done[key]) for key in said)
+            found.append(Point(done, name, spare, frozenset(grid.run.keys() - chosen.keys())))
+    for one in grid.runs:
+        found.append(Point(filled({**grid.run, **one}), "", spare, frozenset(grid.run.keys() - one.keys())))
+    return found
 
 
 def _in_braces(value: Any) -> set[str]:
@@ -161,7 +162,9 @@ def _said(key: str, value: Any) -> str:
     hyphened = key.replace("_", "-")
     if isinstance(value, list | tuple):
         return "+".join(map(text_of, value)) or f"no-{hyphened}"
-    return value if isinstance(value, str) and value else f"{hyphened}={text_of(value)}"
+    if value == "none":
+        return f"no-{hyphened}"
+    return value if isinstance(value, str) and value[:1].isalpha() else f"{hyphened}={text_of(value)}"
 
 
 def filled(settings: Settings) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def filled(settings: Settings) -> dict[str, Any]:
 
 
 def text_of(value: Any) -> str:
-    """A value as it stands in the grammar of parts."""
+    """A value as it stands in the grammar of parts, a whole number without its `.0`."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return str(int(value)) if isinstance(value, float) and value.is_integer() and abs(value) < 1e15 else str(value)

@@ -65,7 +65,8 @@ class Listed:
 def listed(root: str | Path) -> tuple[Listed, ...]:
     """Every finished record under a folder, by name, without its arrays, history and further rows.
 
-    A record is checked when it is first listed, and when its record.json has changed; `eigenfall.load` checks all of it.
+    A record's numbers are checked when it is first listed, and when its record.json has changed; `eigenfall.load`
+    checks all of it.
 
     Raises:
         ValueError: if the folder is not there, or a record that is new is not whole.

@@ -262,11 +262,7 @@ def is_named(name: str) -> bool:
 
 
 def _looks_finished(path: Path) -> bool:
-    return (
-        path.is_dir()
-        and not path.name.startswith(".")
-        and (is_named(path.name) or (path / "record.json").exists())
-    )
+    return path.is_dir() and not path.name.startswith(".") and (is_named(path.name) or (path / "record.json").exists())
 
 
 def _need_whole(held: bool, path: Path, got: str) -> None:

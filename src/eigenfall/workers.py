@@ -101,9 +101,7 @@ class _Team:
             return None
         context = get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(
-            target=_work, args=(self.root, theirs, self.slots[slot], os.getpid()), daemon=True
-        )
+        process = context.Process(target=_work, args=(self.root, theirs, self.slots[slot], os.getpid()), daemon=True)
         process.start()
         theirs.close()
         self.at[slot] = _Worker(process, ours)

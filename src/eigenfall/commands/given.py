@@ -4,14 +4,12 @@ import dataclasses
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from eigenfall.check import need, one_of
 from eigenfall.commands.flags import Measuring
 from eigenfall.grammar import value_of
 from eigenfall.grids import text_of
-
-Flags = TypeVar("Flags")
 
 
 def names(flags: type) -> tuple[str, ...]:
@@ -20,7 +18,7 @@ def names(flags: type) -> tuple[str, ...]:
     return (*own, *(field.name for field in dataclasses.fields(Measuring)))
 
 
-def given(flags: type[Flags], settings: Mapping[str, Any], command: str) -> Flags:
+def given(flags: Any, settings: Mapping[str, Any], command: str) -> Any:
     """A class of flags from values.
 
     Args:

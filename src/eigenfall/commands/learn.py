@@ -98,7 +98,7 @@ class LearnRuns:
 
 
 def learn(
-    asked: Annotated[LearnRuns, tyro.conf.arg(name="")] = LearnRuns(),  # noqa: B008
+    asked: Annotated[LearnRuns, tyro.conf.arg(name="")] = LearnRuns(),
     workers: int = 0,
     output: Path = Path("runs"),
     json: str = "",

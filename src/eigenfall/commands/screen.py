@@ -23,6 +23,8 @@ from eigenfall.runs import Event
 from eigenfall.types import Row, Stage
 
 Result = TypeVar("Result")
+MANY = 20
+"""Beyond so many runs, those that are kept from before get one line together."""
 
 
 def messages() -> Console:
@@ -93,8 +95,10 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
             left = time_left(time.monotonic() - start, over - kept, len(bars), runs - over)
             progress.update(whole, completed=over, description=f"runs{left}")
             done = "failed" if event.error else "kept from before" if event.again else event.stage
-            if runs > 1 or not event.error:
-                console.print(f"  {event.name}: {done} ({over} of {runs}{left})", markup=False)
+            if (runs > 1 or not event.error) and not (event.again and runs > MANY):
+                console.print(f"  {event.name}: {done} ({over} of {runs}{left})", markup=False, soft_wrap=True)
+    if kept and runs > MANY:
+        console.print(f"  {kept} of {runs} runs: kept from before", markup=False)
     return finished, failed
 
 

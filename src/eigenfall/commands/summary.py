@@ -91,7 +91,7 @@ LINES = 60
 
 
 def show_arms(found: Sequence[Listed], title: str, console: Console) -> None:
-    """Print a line for each arm of a sweep, mean and interval over its seeds, in the order of their names."""
+    """Print a line for each arm of a sweep, mean and interval over its seeds, in the order that they are given in."""
     alone = [row for entry in found for row in entry.rows]
     rows = over_seeds(alone)
     wanted = headings(rows)

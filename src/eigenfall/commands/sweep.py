@@ -1,15 +1,13 @@
 """`eigenfall sweep`: a grid or a list of runs, here, on a Dask cluster, or as jobs of Slurm or PBS."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
 
-from eigenfall import records
 from eigenfall.check import need, one_of
-from eigenfall.clients import QUEUES, Jobs
+from eigenfall.clients import Jobs
 from eigenfall.commands import screen
 from eigenfall.commands.given import given, names
 from eigenfall.commands.learn import LearnRuns
@@ -69,8 +67,9 @@ def sweep(
     paths, failed = screen.followed(execute_all(runs, output, count, where), len(runs))
     console = screen.printing(json)
     if paths:
-        wanted = {path.name for path in paths}
-        show_arms([entry for entry in screen.watched(listing(output)) if entry.name in wanted], "Runs by arm", console)
+        wanted, order = {path.name for path in paths}, list(dict.fromkeys(run.arm for run in runs))
+        entries = [entry for entry in screen.watched(listing(output)) if entry.name in wanted]
+        show_arms(sorted(entries, key=lambda entry: order.index(entry.run["arm"])), "Runs by arm", console)
         console.print(f"Records: {output.resolve()}", markup=False, soft_wrap=True)
     if json:
         found = gathered(paths)
@@ -97,7 +96,7 @@ def _said(settings: Words, grid: Words) -> tuple[dict[str, Any], dict[str, Any]]
                 remedy=f"For instance {flag} data digits",
             )
     shared = {name: values[0] if len(values) == 1 else values for name, *values in settings}
-    return shared, {name: ["" if one == "none" else one for one in values] for name, *values in grid}
+    return shared, {name: values for name, *values in grid}
 
 
 def runs_of(grid: Grid) -> list[Run]:
@@ -107,14 +106,16 @@ def runs_of(grid: Grid) -> list[Run]:
         ValueError: for an unknown flag, a value of another type, or two runs under one name.
     """
     found: dict[str, Run] = {}
-    for point in points(grid):
-        for run in _runs(point):
+    asked = points(grid)
+    commands = {command_of(point) for point in asked}
+    for point in asked:
+        for run in _runs(point, commands):
             other = found.setdefault(name_of(run), run)
             need(
                 other == run,
                 expected="an arm of its own for each run of a sweep",
                 got=f"{run.arm!r} for two that differ in more than their seed",
-                remedy="Leave `arm` out of a grid, or put into it what varies, as in arm = \"strength {strength}\"; "
+                remedy='Leave `arm` out of a grid, or put into it what varies, as in arm = "strength {strength}"; '
                 "name each of [[runs]].",
             )
     by_data: dict[Any, list[Run]] = {}
@@ -123,24 +124,34 @@ def runs_of(grid: Grid) -> list[Run]:
     return [run for runs in by_data.values() for run in runs]
 
 
-def _runs(point: Point) -> list[Run]:
-    settings = dict(point.settings)
-    command = settings.pop("command", "train")
-    one_of(command, FLAGS, "command of a sweep")
-    flags = FLAGS[command]
-    known = names(flags)
-    settings = {name: value for name, value in settings.items() if name in known or name not in point.spare}
+def _runs(point: Point, commands: Iterable[str]) -> list[Run]:
+    """The runs of a point; what is shared by all and only the other command of the sweep knows is not its own."""
+    command = command_of(point)
+    known = names(FLAGS[command])
+    elsewhere = {name for other in commands for name in names(FLAGS[other])} & point.shared
+    settings = {
+        name: value
+        for name, value in point.settings.items()
+        if name in known or name not in {"command", *point.spare, *elsewhere}
+    }
     if point.name:
         settings.setdefault("arm", point.name)
-    return given(flags, settings, command).runs()
+    return given(FLAGS[command], settings, command).runs()
+
+
+def command_of(point: Point) -> str:
+    """Which command a point is of."""
+    command = point.settings.get("command", "train")
+    one_of(str(command), FLAGS, "command of a sweep")
+    return command
 
 
 def cluster_of(grid: Grid, asked: str) -> Any:
     """Where a sweep is run: an address, jobs of a queue, or `None`, here."""
     settings = dict(grid.cluster)
     address = settings.pop("address", "")
-    where = asked or address
-    if where in QUEUES:
+    where: str = asked or address
+    if where in ("slurm", "pbs"):
         return Jobs(where, settings)
     need(
         not where or "://" in where,
@@ -157,4 +168,5 @@ def _show(runs: Sequence[Run], output: Path, json: str) -> None:
     console = screen.printing(json)
     lines = [(name_of(run), "finished" if place in done else "to run") for place, run in enumerate(runs)]
     screen.table(f"{len(runs)} runs, {len(done)} of them finished", ("run", ""), lines, console, numbers=False)
-    screen.emit([{"quantity": "finished", "arm": run.arm, "seed": run.seed, "value": float(place in done)} for place, run in enumerate(runs)], json)
+    about = [{"quantity": "finished", "arm": run.arm, "seed": run.seed} for run in runs]
+    screen.emit([{**told, "value": float(place in done)} for place, told in enumerate(about)], json)

@@ -111,7 +111,7 @@ class TrainRuns:
 
 
 def train(
-    asked: Annotated[TrainRuns, tyro.conf.arg(name="")] = TrainRuns(),  # noqa: B008
+    asked: Annotated[TrainRuns, tyro.conf.arg(name="")] = TrainRuns(),
     workers: int = 0,
     output: Path = Path("runs"),
     json: str = "",
