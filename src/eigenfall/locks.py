@@ -23,7 +23,7 @@ HELD = (errno.EAGAIN, errno.EACCES)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 """What a file system without locks says; there everybody gets one."""
 TRIES = 1000
-"""How often a lock's folder may go, between its making and its use, before that is an error."""
+"""How often a lock's folder may come or go between two looks before that is an error."""
 
 
 @contextmanager
@@ -52,13 +52,13 @@ def locked(path: Path) -> Iterator[bool]:
 
 def _taken(path: Path) -> int | None:
     """The file, open and locked; `None` if somebody else holds it."""
-    for _ in range(TRIES):
+    for left in reversed(range(TRIES)):
         try:
             with writing(path):
                 handle = _opened(path)
         except ValueError as refusal:
-            if isinstance(refusal.__cause__, FileNotFoundError):  # its folder went: whoever was there ended
-                continue
+            if left and isinstance(refusal.__cause__, FileNotFoundError | FileExistsError):
+                continue  # its folder went, or was made, meanwhile
             raise
         if not _got(handle):
             os.close(handle)
@@ -66,7 +66,7 @@ def _taken(path: Path) -> int | None:
         if _leads_to(path, handle):
             return handle
         os.close(handle)
-    need(False, expected=f"to lock {path}", got="no folder that stays", remedy="Choose another folder.")
+    need(False, expected=f"to lock {path}", got="a file that does not stay", remedy="Choose another folder.")
     return None
 
 
