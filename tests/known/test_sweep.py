@@ -275,8 +275,8 @@ def test_runs_of_one_data_set_stand_together_and_the_same_run_stands_once():
         (
             ({"arm": "one"}, {"steps": [1, 2]}),
             "Expected an arm of its own for each run of a sweep, got 'one' for two that differ in more than their "
-            'seed. Leave `arm` out of a grid, or put into it what varies, as in arm = "strength {strength}"; name each of '
-            "[[runs]].",
+            'seed. Leave `arm` out of a grid, or put into it what varies, as in arm = "strength {strength}"; name '
+            "each of [[runs]].",
         ),
     ],
 )
