@@ -3,6 +3,7 @@
 import time
 import traceback
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ def isolated(run: Run, root: Path, held: list[Any] | None = None) -> Iterator[Ev
             has the same part, else replaced.
     """
     held = [] if held is None else held
-    last = None
+    last, start = None, time.monotonic()
     try:
         part = run.data if run.recording is None else run.recording
         if not held or held[0] != part:
@@ -35,7 +36,7 @@ def isolated(run: Run, root: Path, held: list[Any] | None = None) -> Iterator[Ev
     except Exception as reason:  # whatever somebody else's part raises
         last = Event(name_of(run), "failed", error=_told(reason))
     assert last is not None
-    yield last
+    yield replace(last, seconds=time.monotonic() - start)
 
 
 def _told(reason: Exception) -> str:

@@ -51,6 +51,7 @@ class Event:
         said: what a reader must know now; it stays on the screen.
         elsewhere: whether another process has this run now; then this is its last event here, and it is neither
             finished nor failed.
+        seconds: how long the run took here, as its last event says.
     """
 
     name: str
@@ -62,6 +63,7 @@ class Event:
     again: bool = False
     said: str = ""
     elsewhere: bool = False
+    seconds: float = 0.0
 
     @property
     def ends(self) -> bool:
