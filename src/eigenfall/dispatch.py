@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -130,8 +130,9 @@ class _Submitted:
                     continue
                 yield Event(**what) if what is not None else self._over(number, self.futures.pop(number))
         finally:
-            self.client.cancel(list(self.futures.values()))
-            self.client.unsubscribe_topic(self.topic)
+            with suppress(Exception):  # the scheduler may be gone
+                self.client.cancel(list(self.futures.values()))
+                self.client.unsubscribe_topic(self.topic)
 
     def _submit(self, number: int) -> Iterator[Event]:
         run = self.runs[number]
