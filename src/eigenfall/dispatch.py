@@ -83,7 +83,6 @@ def on_cluster(runs: Sequence[Run], root: Path, cluster: Any, jobs: int = 1) -> 
         ValueError: without the extra `cluster`, or if no scheduler or worker answers.
     """
     root = root.resolve()
-    root.mkdir(parents=True, exist_ok=True)
     with _opened(cluster, min(jobs, len(runs)), root) as client:
         yield from _Submitted(client, runs, root).events(min(jobs, len(runs)) if isinstance(cluster, Jobs) else 0)
 

@@ -6,7 +6,6 @@ import sys
 import threading
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import distributed
 import h5py
@@ -449,9 +448,11 @@ def test_whoever_stops_listening_stops_the_runs(tmp_path, workers):
     assert held
 
 
-def test_no_scheduler_at_all():
-    said = refusal(list, execute_all([RUN], Path("runs"), cluster="tcp://127.0.0.1:1"))
+def test_no_scheduler_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatch, "TIMEOUT", 0.5)
+    said = refusal(list, execute_all([RUN], tmp_path / "runs", cluster="tcp://127.0.0.1:1"))
     assert said.startswith("Expected a Dask scheduler at 'tcp://127.0.0.1:1', got ")
+    assert not (tmp_path / "runs").exists()
 
 
 # ---------------------------------------------------------------------------- jobs of a queue
