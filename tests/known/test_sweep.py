@@ -262,7 +262,7 @@ def test_runs_of_one_data_set_stand_together_and_the_same_run_stands_once():
             ({"unit": 3}, {}, [{"rule": "oja", "command": "learn"}]),
             "Expected a known flag of learn, got 'unit'. Did you mean 'units'?",
         ),
-        (({"units": 3}, {"seeds": [1]}), "Expected a known flag of train, got 'units'. Did you mean 'stimuli'?"),
+        (({"units": 3}, {"seeds": [1]}), "Expected a known flag of train, got 'units'. Did you mean 'noise'?"),
         (({"command": "lern"}, {}), "Expected a known command of a sweep, got 'lern'. Did you mean 'learn'?"),
         (
             ({"steps": "ten"}, {}),
