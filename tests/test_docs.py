@@ -14,7 +14,8 @@ import shlex
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
+import tomllib
+from dataclasses import is_dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -29,6 +30,9 @@ from pynwb import NWBHDF5IO, NWBFile
 from eigenfall import commands, exponents, parts, presets, types
 from eigenfall.bases import Staleness
 from eigenfall.cli import COMMANDS, main
+from eigenfall.clients import Jobs
+from eigenfall.commands.sweep import cluster_of
+from eigenfall.grids import grid_of
 from eigenfall.penalties.spectral import SpectralState
 from eigenfall.spectra.meme import MEME
 
@@ -37,12 +41,13 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NAMES = {path: str(path.relative_to(ROOT)) for path in (*PAGES, *EXAMPLES)}
 
-HEAVY = ("demo", "reproduce", "data fetch")
+HEAVY = ("demo", "reproduce", "data fetch", "sweep grid.toml --cluster")
 MEASURED = ("--attacked", "40", "--epsilons", "0.05", "0.1", "--draws", "2", "--smoothness-inputs", "20")
 THRIFT = {
     "train": ("--steps", "30", "--workers", "1", *MEASURED),
     "measure": (*MEASURED, "--simulations", "0", "--subsets", "0"),
     "attack": ("--images", "40"),
+    "sweep": ("--workers", "1", "--set", "seeds", "1", "--set", "draws", "2", "--set", "smoothness-inputs", "20"),
 }
 
 MODEL = """
@@ -117,6 +122,7 @@ def reader(tmp_path, recordings, monkeypatch):
     (project / "__init__.py").touch()
     (project / "model.py").write_text(MODEL)
     shutil.copy(ROOT / "examples" / "theilsen.py", project / "theilsen.py")
+    shutil.copy(ROOT / "examples" / "sweep.toml", tmp_path / "grid.toml")
     generator = np.random.default_rng(0)
     scale = np.arange(1, 61) ** -0.5
     signal = generator.standard_normal((300, 60)) * scale
@@ -159,6 +165,8 @@ def read_only(arguments, monkeypatch):
         found.update(named)
 
     tyro.cli(instead, args=arguments[1:])
+    for flags in [value for value in found.values() if is_dataclass(value)]:
+        found |= vars(flags)
     for flag, kind in (("data", "datasets"), ("architecture", "architectures")):
         if isinstance(found.get(flag), str) and found[flag]:
             parts.read(kind, found[flag])
@@ -275,6 +283,14 @@ def test_the_page_on_parts_shows_a_real_file():
     assert [name for name, _ in shown] == ["examples/theilsen.py"]
     for name, text in shown:
         assert text == (ROOT / name).read_text()
+
+
+def test_the_page_on_sweeps_shows_the_file_that_is_run():
+    page = (ROOT / "docs" / "sweeps.md").read_text()
+    (shown,) = re.findall(r"<!-- examples/sweep.toml -->\n```toml\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert shown == (ROOT / "examples" / "sweep.toml").read_text()
+    (jobs,) = (tomllib.loads(text) for language, text in blocks(ROOT / "docs" / "sweeps.md") if "[cluster]" in text)
+    assert isinstance(cluster_of(grid_of({}, {}, (), jobs["cluster"]), ""), Jobs)
 
 
 def test_the_page_on_parts_names_every_kind():

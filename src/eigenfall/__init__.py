@@ -12,6 +12,7 @@ from typing import Any
 
 _HOME = {
     "compare": "comparison",
+    "listed": "index",
     "load": "records",
     "measure": "measurement",
     "model_of": "models",
@@ -33,6 +34,7 @@ _HOME = {
     "LawScore": "types",
     "LearningStep": "types",
     "LipschitzBound": "types",
+    "Listed": "index",
     "LocalSlopes": "types",
     "LpBall": "types",
     "Measurement": "types",

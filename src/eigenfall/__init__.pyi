@@ -2,6 +2,8 @@
 
 from eigenfall.comparison import compare as compare
 from eigenfall.figures import plot as plot
+from eigenfall.index import Listed as Listed
+from eigenfall.index import listed as listed
 from eigenfall.measurement import measure as measure
 from eigenfall.models import model_of as model_of
 from eigenfall.records import load as load

@@ -14,6 +14,7 @@ COMMANDS = {
     "demo": "two minutes on the embedded digits, then a page to look at",
     "train": "train networks under penalties, measure them, keep records",
     "learn": "learn layers by a local rule, fit a head, measure them, keep records",
+    "sweep": "a grid or a list of such runs, here or on a cluster",
     "measure": "spectrum, smoothness and robustness of your model; spectrum of your recording",
     "attack": "accuracy of a model under the attacks that you name",
     "compare": "paired tests between finished runs",
@@ -30,6 +31,7 @@ examples:
   eigenfall measure responses.npy --fit leastsquares:first_rank=11,last_rank=500
   eigenfall train --data mnist --architecture mlp:widths=200/200 --penalty spectral:strength=5 --seeds 3
   eigenfall learn --rule krotov:p=3,k=2 --data digits --units 100 --seeds 3
+  eigenfall sweep grid.toml --workers 8
   eigenfall attack runs/plain-s0-1a2b3c4d5e6f --attack pgd:steps=40,loss=margin --epsilons 0.05 0.1
   eigenfall report runs --open
   eigenfall parts penalties spectral

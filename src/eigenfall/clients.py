@@ -3,15 +3,65 @@
 Dask, docs.dask.org, comes with the extra `cluster`, and is imported when a cluster is asked for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
 
-from eigenfall.check import need
+from eigenfall.check import need, one_of
 from eigenfall.extras import imported
 
 SENT = 10_000_000
 """How many bytes may be sent with each task."""
+QUEUES = {"slurm": "SLURMCluster", "pbs": "PBSCluster"}
+"""Queueing systems, and what dask-jobqueue calls them."""
+SETTINGS: dict[str, type] = {
+    "queue": str,
+    "account": str,
+    "walltime": str,
+    "memory": str,
+    "interface": str,
+    "python": str,
+    "log_directory": str,
+    "local_directory": str,
+    "job_script_prologue": list,
+    "job_extra_directives": list,
+    "resource_spec": str,
+    "runs_per_job": int,
+}
+"""What may be said of jobs, in dask-jobqueue's words but for the last."""
+MEMORY = "4GB"
+"""Of a job that is not told."""
+
+
+@dataclass(frozen=True)
+class Jobs:
+    """Workers that are jobs of a queueing system.
+
+    Attributes:
+        queue: slurm or pbs.
+        settings: of each job: queue, account, walltime, memory (4GB unless told), interface, python, log_directory,
+            local_directory, job_script_prologue and job_extra_directives (lists of lines), resource_spec (PBS), as
+            dask-jobqueue means them; runs_per_job, how many processes of one thread it holds.
+    """
+
+    queue: Literal["slurm", "pbs"]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        one_of(self.queue, QUEUES, "queueing system")
+        for name, value in self.settings.items():
+            one_of(name, SETTINGS, "setting of a job")
+            need(
+                isinstance(value, SETTINGS[name]),
+                expected=f"{_KINDS[SETTINGS[name]]} for {name}",
+                got=repr(value),
+                remedy="See docs/sweeps.md, on Slurm and PBS.",
+            )
+
+
+_KINDS = {str: "text", list: "a list of lines", int: "a whole number"}
 
 
 @contextmanager
@@ -31,7 +81,7 @@ def connected(address: Any, timeout: float) -> Iterator[Any]:
             opened = distributed.Client(address, timeout=timeout, set_as_default=False)
         except Exception as reason:
             raise ValueError(
-                f"Expected a Dask scheduler at {address!r}, got {_told(reason)}. Start one with `dask scheduler`, or "
+                f"Expected a Dask scheduler at {address!r}, got {told(reason)}. Start one with `dask scheduler`, or "
                 "mend the address, such as tcp://node1:8786."
             ) from reason
         with closing(opened), connected(opened, timeout) as client:
@@ -53,6 +103,34 @@ def connected(address: Any, timeout: float) -> Iterator[Any]:
     yield address
 
 
+@contextmanager
+def queued(jobs: Jobs, count: int, logs: Path) -> Iterator[Any]:
+    """A client of a cluster whose workers are jobs; they are asked for here, and given up afterwards.
+
+    Args:
+        jobs: what they are.
+        count: how many.
+        logs: folder of what they print, unless the settings name one.
+
+    Raises:
+        ValueError: without the package, or if the queueing system cannot be asked.
+    """
+    jobqueue = imported("dask_jobqueue", "cluster", "jobs of Slurm or PBS")
+    distributed = imported("distributed", "cluster", "a Dask cluster")
+    settings = {"memory": MEMORY, "log_directory": str(logs), **jobs.settings}
+    processes = settings.pop("runs_per_job", 1)
+    try:
+        cluster = getattr(jobqueue, QUEUES[jobs.queue])(cores=processes, processes=processes, **settings)
+    except Exception as reason:
+        raise ValueError(
+            f"Expected to ask {jobs.queue} for jobs, got {told(reason)}. See that its commands are there, and the "
+            "settings of [cluster]."
+        ) from reason
+    with cluster, distributed.Client(cluster, set_as_default=False) as client:
+        cluster.scale(jobs=count)
+        yield client
+
+
 def pickled(chunks: Any, what: str) -> bytes:
     """A function that returns pieces, as it is sent with each task.
 
@@ -68,7 +146,7 @@ def pickled(chunks: Any, what: str) -> bytes:
     try:
         found = cloudpickle.dumps(chunks)
     except Exception as reason:
-        raise ValueError(f"Expected {what} that can be sent to workers, got {_told(reason)}. {remedy}") from reason
+        raise ValueError(f"Expected {what} that can be sent to workers, got {told(reason)}. {remedy}") from reason
     need(
         len(found) <= SENT,
         expected=f"{what} that say where to read",
@@ -94,12 +172,12 @@ def fetched(future: Any, what: str) -> Any:
         if isinstance(reason, ValueError) and str(reason).startswith("Expected "):
             raise
         raise ValueError(
-            f"Expected workers to {what}, got {_told(reason)}. See that they have eigenfall, what their pieces need, "
+            f"Expected workers to {what}, got {told(reason)}. See that they have eigenfall, what their pieces need, "
             "and enough memory, and see its files under the same path."
         ) from reason
 
 
-def _told(reason: Exception) -> str:
+def told(reason: Exception) -> str:
     """What went wrong, in a line."""
     first = (str(reason).splitlines() or [""])[0].rstrip(".")
     return f"{type(reason).__name__}: {first}" if first else type(reason).__name__

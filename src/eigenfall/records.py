@@ -6,7 +6,7 @@
         arrays.npz                  the arrays that record.json names
         weights.safetensors         if the run made a model
         SHA256SUMS                  as `sha256sum -c` reads it
-      .partial/<hash>/              checkpoint of an unfinished run
+      .partial/<hash>/              checkpoint of an unfinished run, and the lock of the process that has it
 
 A record is put together under `.partial` and renamed when it is whole, so that a run that was killed leaves nothing
 that looks finished. Everything in it is read without pickle.
@@ -36,6 +36,7 @@ from torch import Tensor
 
 from eigenfall.atomic import sha256, write_file, write_folder, writing
 from eigenfall.check import need
+from eigenfall.locks import locked
 from eigenfall.packing import canonical, npz, opened, pack, safetensors_of, seal, sha256_of, unpack
 from eigenfall.references import bibliography, citations
 from eigenfall.types import Measurement, Record, Row
@@ -43,6 +44,7 @@ from eigenfall.types import Measurement, Record, Row
 SCHEMA = 1
 DECIDES_NOTHING = ("device", "classes", "fitted_head", "hash")
 """Settings that are kept but stay out of the hash."""
+LOCK = "lock"
 TOLD = ("run", "versions", "rows", "measurement", "history", "bibliography")
 """What a record tells, in the order of `record.json`."""
 
@@ -169,23 +171,8 @@ def load(path: str | Path) -> Record:
             wrote it.
     """
     path = Path(path)
-    need(
-        path.is_dir(), expected=f"a record at {path}", got="no such folder", remedy="Give the folder of a finished run."
-    )
-    need(
-        (path / "record.json").is_file(),
-        expected=f"a record at {path}",
-        got="a folder without record.json",
-        remedy="Give the folder of a finished run.",
-    )
+    content = read_told(path)
     sums = _sums(path)
-    content = json.loads(_checked(path / "record.json", sums))
-    need(
-        content["schema"] <= SCHEMA,
-        expected=f"a record of schema {SCHEMA} or older at {path}",
-        got=f"schema {content['schema']}, written by eigenfall {content['eigenfall']}",
-        remedy="Update eigenfall.",
-    )
     for name, size in content["sizes"].items():
         found = (path / name).stat().st_size if (path / name).is_file() else None
         _need_whole(found == size, path / name, "no such file" if found is None else "one of another length")
@@ -201,6 +188,31 @@ def load(path: str | Path) -> Record:
             f"{content['eigenfall']} with others: {reason} Update eigenfall, or run again."
         ) from reason
     return Record(path, told["run"], told["versions"], measurement, told["history"], told["bibliography"])
+
+
+def read_told(path: Path) -> dict[str, Any]:
+    """What record.json says, as JSON; other files are not looked at.
+
+    Raises:
+        ValueError: if the folder is not a record, record.json was changed or cut short, or a later eigenfall wrote it.
+    """
+    need(
+        path.is_dir(), expected=f"a record at {path}", got="no such folder", remedy="Give the folder of a finished run."
+    )
+    need(
+        (path / "record.json").is_file(),
+        expected=f"a record at {path}",
+        got="a folder without record.json",
+        remedy="Give the folder of a finished run.",
+    )
+    content = json.loads(_checked(path / "record.json", _sums(path)))
+    need(
+        content["schema"] <= SCHEMA,
+        expected=f"a record of schema {SCHEMA} or older at {path}",
+        got=f"schema {content['schema']}, written by eigenfall {content['eigenfall']}",
+        remedy="Update eigenfall.",
+    )
+    return content
 
 
 def load_all(root: str | Path) -> list[Record]:
@@ -235,13 +247,22 @@ def weights(record: Record) -> dict[str, Tensor]:
 
 def finished(root: str | Path, digest: str) -> Path | None:
     """Folder of the finished run with this hash, if there is one."""
-    found = sorted(path for path in Path(root).glob(f"*-{digest[:12]}") if (path / "record.json").is_file())
+    found = sorted(path for path in Path(root).glob(f"*-{digest[:12]}") if is_finished(path))
     return found[0] if found else None
 
 
+def is_finished(path: Path) -> bool:
+    """Whether a folder is the record of a finished run, by its name and by what is in it; it is not read."""
+    return is_named(path.name) and (path / "record.json").is_file()
+
+
+def is_named(name: str) -> bool:
+    """Whether a folder's name is that of a record."""
+    return not name.startswith(".") and re.search(r"-[0-9a-f]{12}$", name) is not None
+
+
 def _looks_finished(path: Path) -> bool:
-    named = re.search(r"-[0-9a-f]{12}$", path.name) is not None
-    return path.is_dir() and not path.name.startswith(".") and (named or (path / "record.json").exists())
+    return path.is_dir() and not path.name.startswith(".") and (is_named(path.name) or (path / "record.json").exists())
 
 
 def _need_whole(held: bool, path: Path, got: str) -> None:
@@ -303,10 +324,25 @@ def read_checkpoint(root: str | Path, digest: str) -> dict[str, Any] | None:
 
 
 def drop_checkpoint(root: str | Path, digest: str) -> None:
-    """Remove what an unfinished run left; nothing happens if there is nothing."""
-    with writing(_partial(root, digest)):
-        if _partial(root, digest).is_dir():
-            shutil.rmtree(_partial(root, digest))
+    """Remove what an unfinished run left; nothing happens if there is nothing. A lock goes with whoever holds it."""
+    folder = _partial(root, digest)
+    with writing(folder):
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
+                path.unlink()
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def claimed(root: str | Path, digest: str) -> contextlib.AbstractContextManager[bool]:
+    """Have the unfinished run with this hash to oneself, as long as the context lasts or its process lives.
+
+    Returns:
+        A context that gives whether it is had: not if another process, or another context, has it.
+    """
+    return locked(_partial(root, digest) / LOCK)
 
 
 def write_weights(root: str | Path, digest: str, weights: Mapping[str, Tensor]) -> Path:

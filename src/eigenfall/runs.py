@@ -24,7 +24,7 @@ from eigenfall.layers import device_of
 from eigenfall.learnt import Learnt, learning_model
 from eigenfall.measurement import measuring
 from eigenfall.rows import with_context
-from eigenfall.settings import Run, name_of, parts_of, settings_of
+from eigenfall.settings import Run, follows, name_of, parts_of, settings_of
 from eigenfall.surroundings import need_surroundings
 from eigenfall.training import Diverged, captured_by, reference_of, train
 from eigenfall.types import Examples, Measurement, Responses, Row, Split, Stage, Step
@@ -49,6 +49,9 @@ class Event:
         error: why the run failed, one sentence.
         again: whether the record was there already.
         said: what a reader must know now; it stays on the screen.
+        elsewhere: whether another process has this run now; then this is its last event here, and it is neither
+            finished nor failed.
+        seconds: how long the run took here, as its last event says.
     """
 
     name: str
@@ -59,6 +62,13 @@ class Event:
     error: str = ""
     again: bool = False
     said: str = ""
+    elsewhere: bool = False
+    seconds: float = 0.0
+
+    @property
+    def ends(self) -> bool:
+        """Whether no other event of this run comes after it, from whoever had it."""
+        return self.record is not None or bool(self.error) or self.elsewhere
 
 
 Running = Generator[Event, None, None]
@@ -263,7 +273,6 @@ def _of_model(
     run: Run, model: nn.Module, twin: nn.Module | None, examples: Examples, root: Path, key: str
 ) -> Generator[Event, None, _Done]:
     history: tuple[Row, ...] = ()
-    need_surroundings(run.plan, examples.test.inputs)
     if run.verb == "train":
         history = yield from _trained(run, model, examples, root, key)
     done = yield from _measured(run, model, twin, examples)
@@ -289,38 +298,65 @@ def _measured(run: Run, model: nn.Module, twin: nn.Module | None, examples: Exam
     return _Done(measurement, {name: value.detach().cpu() for name, value in model.state_dict().items()})
 
 
+def digest_of(subject: Responses | Examples) -> str:
+    """Digest of the contents of a data set or a recording."""
+    if isinstance(subject, Responses):
+        return subject.digest or records.digest_of(subject.pieces())
+    return subject.digest
+
+
 def execute(run: Run, root: Path, read: Responses | Examples | None = None) -> Running:
     """One run to its record; an event for each piece of it.
+
+    One process at a time has a run: if another has this one, the first event says so, and is the last.
 
     Args:
         run: what to do.
         root: folder of the records; checkpoints lie in its `.partial`.
         read: what the run's data or recording gave, if it was read before; `None`: it is read.
     """
-    name, classes = name_of(run), None
     part = run.data if run.recording is None else run.recording
     subject: Responses | Examples = part() if read is None else read
-    if isinstance(subject, Responses):
-        settings = settings_of(run, subject.digest or records.digest_of(subject.pieces()))
-        key = records.run_hash(settings)
-        work = _of_responses(run, subject, root, key)
-    elif run.verb == "learn":
-        need_surroundings(run.plan, subject.test.inputs)
-        classes = subject.classes
-        settings = settings_of(run, subject.digest)
-        key = records.run_hash(settings)
-        work = _of_learnt(run, subject, root, key)
-    else:
-        model, classes = built(run, subject), subject.classes
+    model = twin = None
+    if not follows(run):
+        assert isinstance(subject, Examples)
+        model = built(run, subject)
         twin = None if run.twin is None else _made(run.twin, run, subject)
-        settings = settings_of(run, subject.digest, model, twin)
-        key = records.run_hash(settings)
-        work = _of_model(run, model, twin, subject, root, key)
+    settings = settings_of(run, digest_of(subject), model, twin)
+    key = records.run_hash(settings)
     before = records.finished(root, key)
-    if before is not None:
-        yield Event(name, "finished", record=before, again=True)
-        return
-    done = yield from work
+    if before is None:
+        with records.claimed(root, key) as held:
+            if not held:
+                yield Event(name_of(run), "waiting for another process", elsewhere=True)
+                return
+            before = records.finished(root, key)  # by whoever had it until now
+            if before is None:
+                yield from _executed(run, subject, model, twin, root, key, settings)
+                return
+    yield Event(name_of(run), "finished", record=before, again=True)
+
+
+def _executed(
+    run: Run,
+    subject: Responses | Examples,
+    model: nn.Module | None,
+    twin: nn.Module | None,
+    root: Path,
+    key: str,
+    settings: Mapping[str, Any],
+) -> Running:
+    """A run that is not finished, and that nobody else has."""
+    classes = None
+    if isinstance(subject, Responses):
+        done = yield from _of_responses(run, subject, root, key)
+    else:
+        classes = subject.classes
+        need_surroundings(run.plan, subject.test.inputs)
+        if run.verb == "learn":
+            done = yield from _of_learnt(run, subject, root, key)
+        else:
+            done = yield from _of_model(run, model or built(run, subject), twin, subject, root, key)
     context = {
         "run": key[:12],
         "arm": run.arm,
@@ -335,4 +371,4 @@ def execute(run: Run, root: Path, read: Responses | Examples | None = None) -> R
     )
     told = {**settings, **done.found, "device": run.device, "classes": classes}
     record = records.save(root, told, measurement, done.weights, done.history, parts_of(run, measurement))
-    yield Event(name, "finished", record=record.path)
+    yield Event(name_of(run), "finished", record=record.path)

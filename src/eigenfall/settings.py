@@ -134,6 +134,13 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None, twin: nn.
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
 
 
+def follows(run: Run) -> bool:
+    """Whether a run's hash follows from its settings and the digest of its inputs, so that no model need be made."""
+    if run.recording is not None or run.verb == "learn":
+        return True
+    return run.verb == "train" and run.twin is None and not isinstance(run.architecture, Imported)
+
+
 def _digest(model: nn.Module) -> str:
     return sha256(f"{model} {sha256_of(model.state_dict())}".encode())
 

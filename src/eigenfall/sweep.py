@@ -1,99 +1,106 @@
-"""Several runs, one after the other or side by side in processes of one thread each."""
+"""Several runs: one after the other, side by side in processes of one thread each, or on a cluster."""
 
-import multiprocessing
 import os
-import queue
-import signal
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from eigenfall import records
-from eigenfall.runs import Event, execute
-from eigenfall.settings import Run, name_of
+from eigenfall import parts, records
+from eigenfall.attempts import isolated
+from eigenfall.dispatch import on_cluster
+from eigenfall.runs import Event, digest_of
+from eigenfall.settings import Run, follows, name_of, settings_of
+from eigenfall.workers import LOOK_AGAIN, put_off_event, side_by_side
 
 
-def _work(runs: Sequence[Run], root: Path, todo: Any, events: Any, parent: int) -> None:
-    """One worker: takes runs by number until there are none, one thread, deaf to Ctrl-C (the parent ends it).
-
-    A parent that was killed ends nobody: its workers see that they are orphans, and stop at the next event. What they
-    had checkpointed is gone on from.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)
-    held: list[Any] = []
-    while True:
-        try:
-            number = todo.get_nowait()
-        except queue.Empty:
-            return
-        for event in isolated(runs[number], root, held):
-            if os.getppid() != parent:
-                return
-            events.put(event)
-
-
-def isolated(run: Run, root: Path, held: list[Any] | None = None) -> Iterator[Event]:
-    """A run whose failure is an event instead of an exception.
-
-    Args:
-        run: what to do.
-        root: folder of the records.
-        held: the part that read the data set or recording of the run before, and that; not read again where this run
-            has the same part, else replaced.
-    """
-    held = [] if held is None else held
-    try:
-        part = run.data if run.recording is None else run.recording
-        if not held or held[0] != part:
-            held[:] = [part, part()]
-        yield from execute(run, root, held[1])
-    except (ValueError, OSError, RuntimeError) as reason:
-        yield Event(name_of(run), "failed", error=f"{reason}")
-
-
-def execute_all(runs: Sequence[Run], root: Path, workers: int = 1) -> Iterator[Event]:
-    """Several runs, side by side in as many processes as there are workers, one thread each.
+def execute_all(runs: Sequence[Run], root: Path, workers: int = 1, cluster: Any = None) -> Iterator[Event]:
+    """Several runs, side by side in as many processes as there are workers, one thread each, or on a cluster.
 
     A run that fails does not stop the others. Ctrl-C ends the workers; what is finished is kept, and the same call
-    goes on from the last checkpoints.
+    goes on from the last checkpoints. Several calls on one folder share the runs: nothing is run twice.
+
+    Args:
+        runs: what to do; their names, arm and seed, should differ.
+        root: folder of the records; workers of a cluster must see it under the same path.
+        workers: how many processes, or jobs of a queue.
+        cluster: a scheduler's address, a `distributed.Client`, a cluster of Dask's, or `clients.Jobs` of a queue;
+            `None`: this machine.
     """
-    if workers <= 1 or len(runs) <= 1:
-        held: list[Any] = []
-        for run in runs:
-            yield from isolated(run, root, held)
-        records.tidy(root)
-        return
-    context = multiprocessing.get_context("spawn")
-    todo, events = context.Queue(), context.Queue()
-    for number in range(len(runs)):
-        todo.put(number)
-    processes = [
-        context.Process(target=_work, args=(runs, root, todo, events, os.getpid()), daemon=True) for _ in range(workers)
-    ]
-    for process in processes:
-        process.start()
-    left = {name_of(run) for run in runs}
     try:
-        while left:
-            try:
-                event = events.get(timeout=1.0)
-            except queue.Empty:
-                if not any(process.is_alive() for process in processes):
-                    for name in sorted(left):
-                        yield Event(
-                            name, "failed", error="Its process ended without a word, perhaps for want of memory."
-                        )
-                    return
-                continue
-            if event.record is not None or event.error:
-                left.discard(event.name)
-            yield event
+        if cluster is None and (workers <= 1 or len(runs) <= 1):
+            yield from _in_turn(runs, root)
+            return
+        there = finished_before(runs, root)
+        for place, record in there.items():
+            yield Event(name_of(runs[place]), "finished", record=record, again=True)
+        left = [run for place, run in enumerate(runs) if place not in there]
+        if left and cluster is not None:
+            yield from on_cluster(left, root, cluster, workers)
+        elif left:
+            yield from side_by_side(left, root, slots_for(left, min(workers, len(left))))
     finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.join()
         records.tidy(root)
+
+
+def _in_turn(runs: Sequence[Run], root: Path) -> Iterator[Event]:
+    """One after the other in this process; those that another process has come last."""
+    held: list[Any] = []
+    waiting, told = deque(runs), set[str]()
+    asked = 0
+    while waiting:
+        run = waiting.popleft()
+        asked += 1
+        for event in isolated(run, root, held):
+            if event.elsewhere:
+                waiting.append(run)
+                yield put_off_event(event, event.name in told)
+                told.add(event.name)
+                if asked >= len(waiting):
+                    time.sleep(LOOK_AGAIN)
+                    asked = 0
+            else:
+                asked = 0
+                yield event
+
+
+def finished_before(runs: Sequence[Run], root: Path) -> dict[int, Path]:
+    """Records of those runs that are finished, by the run's place; each data set is read once.
+
+    Runs whose hash only a model tells are not looked at, nor those whose data cannot be read: whoever executes them
+    will see.
+    """
+    there = {path.name[-12:]: path for path in root.iterdir() if records.is_finished(path)} if root.is_dir() else {}
+    digests: dict[str, str] = {}
+    found: dict[int, Path] = {}
+    for place, run in enumerate(runs) if there else ():
+        part = run.data if run.recording is None else run.recording
+        if not follows(run):
+            continue
+        try:
+            spelt = f"{run.recording is None} {parts.spell(part)}"
+            if spelt not in digests:
+                digests[spelt] = digest_of(part())
+            key = records.run_hash(settings_of(run, digests[spelt]))[:12]
+        except Exception:  # whatever it is, the run will say
+            continue
+        if key in there:
+            found[place] = there[key]
+    return found
+
+
+def slots_for(runs: Sequence[Run], workers: int) -> list[str]:
+    """What each worker may see of the GPUs: one, in turn, if a run may be on any; else nothing is said."""
+    devices = gpus() if any(run.device in ("auto", "cuda") for run in runs) else []
+    return [devices[worker % len(devices)] if devices else "" for worker in range(workers)]
+
+
+def gpus() -> list[str]:
+    """The CUDA devices that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    if not torch.cuda.is_available():
+        return []
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return visible.split(",") if visible else [str(device) for device in range(torch.cuda.device_count())]

@@ -1,6 +1,7 @@
 """Second moments on a cluster of two processes: those that are found here, whatever is ready first."""
 
 import asyncio
+import os
 import sys
 import threading
 import time
@@ -16,16 +17,23 @@ from chunks import Cut, Deadly, Late, Uneven, Unreadable
 from exact import refusal, seeded
 from torch.testing import assert_close
 
-from eigenfall import cluster, grams, repeats, streams
+from eigenfall import cluster, dispatch, grams, records, repeats, streams
+from eigenfall.architectures.mlp import MLP
+from eigenfall.clients import Jobs, queued
+from eigenfall.datasets.digits import Digits
 from eigenfall.exponents import measuring_responses
 from eigenfall.fits.leastsquares import LeastSquares
+from eigenfall.penalties.spectral import Spectral
 from eigenfall.plans import Plan
 from eigenfall.recordings.file import File
 from eigenfall.recordings.hdf5 import HDF5
 from eigenfall.recordings.powerlaw import PowerLaw
 from eigenfall.recordings.zarr import Zarr
+from eigenfall.settings import Run, settings_of
 from eigenfall.spectra.cvpca import CvPCA
 from eigenfall.stages import consumed
+from eigenfall.sweep import execute_all
+from eigenfall.training import Training
 from eigenfall.types import Responses
 
 FIELDS = ("matrix", "across", "means", "per_unit")
@@ -379,3 +387,120 @@ def test_a_worker_that_dies_costs_its_run_only(workers, tmp_path):
     found = cluster.gram(cut(values, made=Deadly, once=tmp_path / "died"), workers)
     assert (tmp_path / "died").exists()
     near(found, grams.gram(Responses(values=values, name="session")))
+
+
+# ---------------------------------------------------------------------------- runs on a cluster
+
+PLAN = Plan(fits=(LeastSquares(first_rank=2),), draws=0, smoothness_inputs=0, preset="none")
+RUN = Run(
+    data=Digits(),
+    architecture=MLP(widths=(24,)),
+    penalties=(Spectral(tau=3),),
+    training=Training(batch_size=64, epochs=None, steps=12),
+    plan=PLAN,
+)
+
+
+def test_runs_on_a_cluster_give_the_records_that_they_give_here(tmp_path, workers):
+    runs = [replace(RUN, seed=seed) for seed in range(3)]
+    wrong = replace(RUN, arm="wrong", plan=replace(PLAN, layers=("nothing",)))
+    there = [event for event in execute_all([*runs, wrong], tmp_path / "there", cluster=workers) if event.ends]
+    [*execute_all([*runs, wrong], tmp_path / "here")]
+    assert [event.name for event in there if event.error] == ["wrong seed 0"]
+    assert "got 'nothing'" in next(event.error for event in there if event.error)
+    found, truth = (records.load_all(tmp_path / folder) for folder in ("there", "here"))
+    assert [record.name for record in found] == [record.name for record in truth]
+    for mine, theirs in zip(found, truth):
+        assert mine.measurement.rows == theirs.measurement.rows
+        one, other = records.weights(mine), records.weights(theirs)
+        assert max(float((one[name] - other[name]).abs().max()) for name in other) <= 1e-6
+    again = [event for event in execute_all(runs, tmp_path / "there", cluster=workers) if event.ends]
+    assert [event.again for event in again] == [True] * 3
+    assert not (tmp_path / "there" / ".partial").exists()
+
+
+def test_a_run_that_somebody_else_has_is_sent_again_until_it_can_be_had(tmp_path, workers, monkeypatch):
+    monkeypatch.setattr(dispatch, "LOOK_AGAIN", 0.1)
+    context = records.claimed(tmp_path, records.run_hash(settings_of(RUN, Digits()().digest)))
+    assert context.__enter__()
+    said, ended = [], []
+    for event in execute_all([RUN], tmp_path, cluster=workers):
+        if event.said:
+            said.append(event.said)
+            context.__exit__(None, None, None)
+        ended += [event.name] if event.ends else []
+    assert said == ["plain seed 0: another process has it; it is looked at again until that one has ended."]
+    assert ended == ["plain seed 0"]
+
+
+def test_whoever_stops_listening_stops_the_runs(tmp_path, workers):
+    """The worker stops at the next event, keeps its checkpoint, and holds the run no more."""
+    long = replace(RUN, training=replace(RUN.training, steps=1_000_000))
+    events = execute_all([long], tmp_path, cluster=workers)
+    next(event for event in events if event.stage == "training")
+    events.close()
+    key = records.run_hash(settings_of(long, Digits()().digest))
+    deadline = time.monotonic() + 60
+    held = False
+    while not held and time.monotonic() < deadline:
+        with records.claimed(tmp_path, key) as held:
+            time.sleep(0.1)
+    assert held
+
+
+def test_no_scheduler_at_all(tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatch, "TIMEOUT", 0.5)
+    said = refusal(list, execute_all([RUN], tmp_path / "runs", cluster="tcp://127.0.0.1:1"))
+    assert said.startswith("Expected a Dask scheduler at 'tcp://127.0.0.1:1', got ")
+    assert not (tmp_path / "runs").exists()
+
+
+# ---------------------------------------------------------------------------- jobs of a queue
+
+SBATCH = """#!/bin/sh
+cp "$1" "$JOBS/script.$$"
+[ -z "$JOBS_RUN" ] || setsid sh "$1" > "$JOBS/log.$$" 2>&1 &
+echo "Submitted batch job $$"
+"""
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    """A folder in which a stand-in for Slurm leaves the scripts of the jobs that it is asked for."""
+    for name, text in {"sbatch": SBATCH, "qsub": SBATCH, "scancel": "#!/bin/sh\n", "qdel": "#!/bin/sh\n"}.items():
+        (tmp_path / "bin").mkdir(exist_ok=True)
+        (tmp_path / "bin" / name).write_text(text)
+        (tmp_path / "bin" / name).chmod(0o755)
+    (tmp_path / "jobs").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    monkeypatch.setenv("JOBS", str(tmp_path / "jobs"))
+    return tmp_path / "jobs"
+
+
+@pytest.mark.parametrize("kind, mark, line", [("slurm", "#SBATCH", "-p long"), ("pbs", "#PBS", "-q long")])
+def test_jobs_are_asked_for_as_the_settings_say(kind, mark, line, queue):
+    jobs = Jobs(kind, {"queue": "long", "walltime": "01:00:00", "runs_per_job": 3, "python": "/shared/python"})
+    with queued(jobs, 2, queue / "logs") as client:
+        deadline = time.monotonic() + 30
+        while len(list(queue.glob("script.*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert client.nthreads() == {}
+    first, second = (path.read_text() for path in queue.glob("script.*"))
+    for script in (first, second):
+        assert f"{mark} {line}" in script
+        assert "01:00:00" in script
+        assert "/shared/python -m distributed.cli.dask_worker" in script
+        assert "--nworkers 3 --nthreads 1" in script
+        assert str(queue / "logs") in script
+
+
+@pytest.mark.slow
+def test_a_sweep_as_jobs_gives_the_records_that_it_gives_here(queue, tmp_path, monkeypatch):
+    monkeypatch.setenv("JOBS_RUN", "1")
+    runs = [replace(RUN, seed=seed) for seed in range(3)]
+    jobs = Jobs("slurm", {"python": sys.executable, "interface": "lo"})
+    there = [event for event in execute_all(runs, tmp_path / "there", 2, jobs) if event.ends]
+    [*execute_all(runs, tmp_path / "here")]
+    assert [event.error for event in there] == [""] * 3
+    found, truth = (records.load_all(tmp_path / folder) for folder in ("there", "here"))
+    assert [one.measurement.rows for one in found] == [one.measurement.rows for one in truth]

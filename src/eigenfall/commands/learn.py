@@ -1,8 +1,10 @@
 """`eigenfall learn`: learn a layer by a local rule, fit a head on it, measure, keep records."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from eigenfall import parts
 from eigenfall.check import need, one_of
@@ -18,36 +20,11 @@ LAYERS = ("currents", "hidden1")
 """What is measured unless layers are named: the currents, and what the head's activation makes of them."""
 
 
-def learn(
-    rule: str = "krotov",
-    data: str = "digits",
-    units: int = 100,
-    epochs: int = 1000,
-    learn_batch: int = 100,
-    last_batch: Literal["keep", "drop"] = "keep",
-    prune: str = "none",
-    pruned: Literal["removed", "zeroed"] = "removed",
-    head: str = "repu",
-    head_training: str = "",
-    head_epochs: int = 50,
-    learning_rate: float | None = None,
-    train_batch: int | None = None,
-    patience: int | None = None,
-    arm: str = "",
-    seeds: int = 1,
-    first_seed: int = 0,
-    stimuli: Literal["train", "test"] = "test",
-    measuring: Flags = Measuring(),  # noqa: B008
-    device: str = "auto",
-    workers: int = 0,
-    output: Path = Path("runs"),
-    json: str = "",
-) -> None:
-    """Learn layers by a local rule, without targets, one per seed; fit a head on each, measure it, keep a record.
+@dataclass(frozen=True)
+class LearnRuns:
+    """Layers that learn by a rule, one per seed.
 
-    A run that is finished is not run again; one that was stopped goes on from its last checkpoint.
-
-    Args:
+    Attributes:
         rule: by what the layer learns, see `eigenfall parts rules`.
         data: data set, see `eigenfall parts datasets`.
         units: of the layer.
@@ -69,33 +46,74 @@ def learn(
         first_seed: the first of them.
         stimuli: the split whose inputs the spectra are over.
         device: auto, cpu, cuda or mps.
-        workers: runs side by side; 0: as many as cores, one on a GPU.
+    """
+
+    rule: str = "krotov"
+    data: str = "digits"
+    units: int = 100
+    epochs: int = 1000
+    learn_batch: int = 100
+    last_batch: Literal["keep", "drop"] = "keep"
+    prune: str = "none"
+    pruned: Literal["removed", "zeroed"] = "removed"
+    head: str = "repu"
+    head_training: str = ""
+    head_epochs: int = 50
+    learning_rate: float | None = None
+    train_batch: int | None = None
+    patience: int | None = None
+    arm: str = ""
+    seeds: int = 1
+    first_seed: int = 0
+    stimuli: Literal["train", "test"] = "test"
+    device: str = "auto"
+    measuring: Flags = Measuring()  # noqa: RUF009
+
+    def runs(self) -> list[Run]:
+        """A run for each seed, parts read."""
+        need(self.seeds >= 1, expected="at least one seed", got=f"{self.seeds}", remedy="Use --seeds 1 or more.")
+        made = parts.read("rules", self.rule)
+        training = training_of(
+            self.head_training, self.head_epochs, self.learning_rate, self.train_batch, self.patience
+        )
+        return [
+            Run(
+                verb="learn",
+                arm=self.arm or parts.name_of(made),
+                seed=seed,
+                data=parts.read("datasets", self.data),
+                rule=made,
+                head=parts.read("heads", self.head),
+                learning=Learning(self.units, self.epochs, self.learn_batch, self.last_batch),
+                pruning=pruning_of(self.prune),
+                pruned=self.pruned,
+                training=training,
+                plan=replace(plan, layers=plan.layers or LAYERS),
+                stimuli=self.stimuli,
+                device=self.device,
+            )
+            for seed in range(self.first_seed, self.first_seed + self.seeds)
+            for plan in [self.measuring.plan(seed)]
+        ]
+
+
+def learn(
+    asked: Annotated[LearnRuns, tyro.conf.arg(name="")] = LearnRuns(),
+    workers: int = 0,
+    output: Path = Path("runs"),
+    json: str = "",
+) -> None:
+    """Learn layers by a local rule, without targets, one per seed; fit a head on each, measure it, keep a record.
+
+    A run that is finished is not run again; one that was stopped goes on from its last checkpoint.
+
+    Args:
+        asked: what learns, and how it is measured.
+        workers: runs side by side; 0: as many as cores, or as GPUs.
         output: folder of the records.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
-    made = parts.read("rules", rule)
-    training = training_of(head_training, head_epochs, learning_rate, train_batch, patience)
-    runs = [
-        Run(
-            verb="learn",
-            arm=arm or parts.name_of(made),
-            seed=seed,
-            data=parts.read("datasets", data),
-            rule=made,
-            head=parts.read("heads", head),
-            learning=Learning(units, epochs, learn_batch, last_batch),
-            pruning=pruning_of(prune),
-            pruned=pruned,
-            training=training,
-            plan=replace(plan, layers=plan.layers or LAYERS),
-            stimuli=stimuli,
-            device=device,
-        )
-        for seed in range(first_seed, first_seed + seeds)
-        for plan in [measuring.plan(seed)]
-    ]
-    finish(runs, output, workers_for(workers, device), json, "Learnt layers")
+    finish(asked.runs(), output, workers_for(workers, asked.device), json, "Learnt layers")
 
 
 def pruning_of(name: str) -> Pruning | None:

@@ -1,6 +1,7 @@
 """What commands show: progress on standard error, tables on standard output, rows as JSON where asked."""
 
 import sys
+import time
 from collections.abc import Generator, Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -22,6 +23,8 @@ from eigenfall.runs import Event
 from eigenfall.types import Row, Stage
 
 Result = TypeVar("Result")
+MANY = 20
+"""Beyond so many runs, those that are kept from before get one line together."""
 
 
 def messages() -> Console:
@@ -56,7 +59,7 @@ def watched(stages: Generator[Stage, None, Result]) -> Result:
 
 
 def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event]]:
-    """Draw runs as they go, a line for each that ends.
+    """Draw runs as they go, a line for each that ends, with the time that those left will take.
 
     Returns:
         Folders of the finished records, and the events of those that failed.
@@ -64,33 +67,60 @@ def followed(events: Iterable[Event], runs: int) -> tuple[list[Path], list[Event
     console = messages()
     finished: list[Path] = []
     failed: list[Event] = []
+    kept, start = 0, time.monotonic()
     with _progress(console) as progress:
         whole = progress.add_task("runs", total=runs)
         bars: dict[str, TaskID] = {}
         for event in events:
-            if event.name not in bars:
-                bars[event.name] = progress.add_task(event.name, total=None)
-            bar = bars[event.name]
             if event.said:
                 console.print(event.said, markup=False, soft_wrap=True)
             if event.record is None and not event.error:
+                if event.name not in bars:
+                    bars[event.name] = progress.add_task(event.name, total=None)
                 progress.update(
-                    bar, description=f"{event.name}: {event.stage}", completed=event.done, total=event.total or None
+                    bars[event.name],
+                    description=f"{event.name}: {event.stage}",
+                    completed=event.done,
+                    total=event.total or None,
                 )
                 continue
-            progress.remove_task(bar)
-            progress.advance(whole)
+            if event.name in bars:
+                progress.remove_task(bars.pop(event.name))
+            kept += event.again
             if event.error:
                 failed.append(event)
-                if runs > 1:
-                    console.print(f"  {event.name}: failed", markup=False)
             elif event.record is not None:
                 finished.append(event.record)
-                done = f"{len(finished) + len(failed)} of {runs}"
-                console.print(
-                    f"  {event.name}: {'kept from before' if event.again else event.stage} ({done})", markup=False
-                )
+            over = len(finished) + len(failed)
+            left = time_left(time.monotonic() - start, over - kept, len(bars), runs - over)
+            progress.update(whole, completed=over, description=f"runs{left}")
+            done = "failed" if event.error else "kept from before" if event.again else event.stage
+            if (runs > 1 or not event.error) and not (event.again and runs > MANY):
+                console.print(f"  {event.name}: {done} ({over} of {runs}{left})", markup=False, soft_wrap=True)
+    if kept and runs > MANY:
+        console.print(f"  {kept} of {runs} runs: kept from before", markup=False)
     return finished, failed
+
+
+def time_left(elapsed: float, ended: int, under_way: int, left: int) -> str:
+    """How long the runs that are left will take, as a reader is told it; empty if that cannot be known.
+
+    Those under way count as half done.
+
+    Args:
+        elapsed: seconds since the first was begun.
+        ended: how many have ended since.
+        under_way: how many of those left have begun.
+        left: how many have not ended.
+    """
+    if not ended or not left:
+        return ""
+    under_way = min(under_way, left)
+    seconds = elapsed * (left - under_way / 2) / (ended + under_way / 2)
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 1.5 * size:
+            return f", about {seconds / size:.0f} {unit} left"
+    return f", about {max(1, round(seconds))} s left"
 
 
 def failures(failed: Sequence[Event], runs: int) -> list[str]:

@@ -3,7 +3,7 @@
 import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from rich.console import Console
 
 from eigenfall import records
 from eigenfall.commands import screen
+from eigenfall.index import Listed
 from eigenfall.rows import over_seeds
 from eigenfall.types import Diagnostics, Estimate, Record, Row, SpectrumFit
 
@@ -85,10 +86,42 @@ def show(found: Sequence[Record], title: str, console: Console) -> None:
         console.print(said, markup=False, soft_wrap=True, style="bold")
 
 
+LINES = 60
+"""How many arms a table of a sweep shows."""
+
+
+def show_arms(found: Sequence[Listed], title: str, console: Console) -> None:
+    """Print a line for each arm of a sweep, mean and interval over its seeds, in the order that they are given in."""
+    alone = [row for entry in found for row in entry.rows]
+    rows = over_seeds(alone)
+    wanted = headings(rows)
+    arms: dict[str, list[Row]] = {}
+    for row in rows:
+        arms.setdefault(str(row.get("arm", "")), []).append(row)
+    lines = []
+    for arm, here in list(arms.items())[:LINES]:
+        cells = ((row for row in here if all(row.get(k) == v for k, v in says.items())) for says in wanted.values())
+        lines.append((arm, *(_cell(row) if (row := next(some, None)) else "–" for some in cells)))
+    screen.table(title, ("arm", *wanted), lines, console)
+    if len(arms) > LINES:
+        console.print(f"{len(arms) - LINES} more arms: eigenfall report draws them all.", markup=False)
+    seeds = max((row.get("seeds", 1) for row in rows), default=1)
+    console.print(
+        f"Mean and 95 % interval over {seeds} seeds." if seeds > 1 else "One seed: no interval over seeds.", style="dim"
+    )
+    for said in stale_rows(alone):
+        console.print(said, markup=False, soft_wrap=True, style="bold")
+
+
 def stale(found: Sequence[Record]) -> list[str]:
     """A sentence for each layer of an arm whose penalty ended on a stale basis: its exponent is not what it held to."""
+    return stale_rows(row for record in found for row in record.measurement.rows)
+
+
+def stale_rows(found: Iterable[Row]) -> list[str]:
+    """As `stale`, from rows."""
     ends: dict[tuple[str, str], list[Row]] = {}
-    for row in (row for record in found for row in record.measurement.rows if row["quantity"] == "staleness"):
+    for row in (row for row in found if row["quantity"] == "staleness"):
         ends.setdefault((row.get("arm", ""), row["layer"]), []).append(row)
     said = []
     for (arm, layer), rows in ends.items():

@@ -1,8 +1,11 @@
 """`eigenfall train`: train under penalties, measure, keep records."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from eigenfall import parts
 from eigenfall.adversarial import Adversarial
@@ -12,40 +15,15 @@ from eigenfall.commands.flags import Flags, Measuring, Parts, read_all
 from eigenfall.commands.summary import gathered, show, show_attacked, show_recording, summarised
 from eigenfall.runs import device_for
 from eigenfall.settings import Run
-from eigenfall.sweep import execute_all
+from eigenfall.sweep import execute_all, gpus
 from eigenfall.training import Training
 
 
-def train(
-    data: str = "digits",
-    architecture: str = "mlp",
-    penalty: Parts = (),
-    arm: str = "",
-    seeds: int = 1,
-    first_seed: int = 0,
-    optimiser: Literal["adam", "sgd"] = "adam",
-    learning_rate: float = 1e-3,
-    amsgrad: bool = False,
-    train_batch: int = 128,
-    epochs: int = 20,
-    steps: int | None = None,
-    last_batch: Literal["keep", "drop"] = "keep",
-    patience: int | None = None,
-    adversarial: str = "",
-    adversarial_epsilon: float | None = None,
-    adversarial_norm: Literal["Linf", "L2"] = "Linf",
-    stimuli: Literal["train", "test"] = "train",
-    measuring: Flags = Measuring(),  # noqa: B008
-    device: str = "auto",
-    workers: int = 0,
-    output: Path = Path("runs"),
-    json: str = "",
-) -> None:
-    """Train networks under penalties, one per seed; measure each; keep a record of each.
+@dataclass(frozen=True)
+class TrainRuns:
+    """Networks that are trained, one per seed.
 
-    A run that is finished is not run again; one that was stopped goes on from its last checkpoint.
-
-    Args:
+    Attributes:
         data: data set, see `eigenfall parts datasets`.
         architecture: network, see `eigenfall parts architectures`.
         penalty: what is added to the loss, see `eigenfall parts penalties`; may be given several times.
@@ -66,56 +44,97 @@ def train(
         adversarial_norm: of that radius.
         stimuli: the split whose inputs the spectra are over.
         device: auto, cpu, cuda or mps.
-        workers: runs side by side; 0: as many as cores, one on a GPU.
+    """
+
+    data: str = "digits"
+    architecture: str = "mlp"
+    penalty: Parts = ()
+    arm: str = ""
+    seeds: int = 1
+    first_seed: int = 0
+    optimiser: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = 1e-3
+    amsgrad: bool = False
+    train_batch: int = 128
+    epochs: int = 20
+    steps: int | None = None
+    last_batch: Literal["keep", "drop"] = "keep"
+    patience: int | None = None
+    adversarial: str = ""
+    adversarial_epsilon: float | None = None
+    adversarial_norm: Literal["Linf", "L2"] = "Linf"
+    stimuli: Literal["train", "test"] = "train"
+    device: str = "auto"
+    measuring: Flags = Measuring()  # noqa: RUF009
+
+    def runs(self) -> list[Run]:
+        """A run for each seed, parts read."""
+        penalties = read_all("penalties", self.penalty)
+        need(self.seeds >= 1, expected="at least one seed", got=f"{self.seeds}", remedy="Use --seeds 1 or more.")
+        need(
+            bool(self.adversarial) == (self.adversarial_epsilon is not None),
+            expected="--adversarial and --adversarial-epsilon together",
+            got="one of them",
+            remedy="For instance --adversarial pgd@madry2018 --adversarial-epsilon 0.1.",
+        )
+        attacked = None
+        if self.adversarial_epsilon is not None:
+            attack = parts.read("attacks", self.adversarial)
+            attacked = Adversarial(attack, self.adversarial_epsilon, self.adversarial_norm)
+        named = [*map(parts.name_of, penalties), *(["adversarial"] if self.adversarial else [])]
+        settings = Training(
+            optimiser=self.optimiser,
+            learning_rate=self.learning_rate,
+            amsgrad=self.amsgrad,
+            batch_size=self.train_batch,
+            epochs=None if self.steps is not None else self.epochs,
+            steps=self.steps,
+            last_batch=self.last_batch,
+            patience=self.patience,
+            adversarial=attacked,
+        )
+        return [
+            Run(
+                verb="train",
+                arm=self.arm or "+".join(named) or "plain",
+                seed=seed,
+                data=parts.read("datasets", self.data),
+                architecture=parts.read("architectures", self.architecture),
+                penalties=penalties,
+                training=settings,
+                plan=self.measuring.plan(seed),
+                stimuli=self.stimuli,
+                device=self.device,
+            )
+            for seed in range(self.first_seed, self.first_seed + self.seeds)
+        ]
+
+
+def train(
+    asked: Annotated[TrainRuns, tyro.conf.arg(name="")] = TrainRuns(),
+    workers: int = 0,
+    output: Path = Path("runs"),
+    json: str = "",
+) -> None:
+    """Train networks under penalties, one per seed; measure each; keep a record of each.
+
+    A run that is finished is not run again; one that was stopped goes on from its last checkpoint.
+
+    Args:
+        asked: what is trained, and how it is measured.
+        workers: runs side by side; 0: as many as cores, or as GPUs.
         output: folder of the records.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    penalties = read_all("penalties", penalty)
-    need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
-    need(
-        bool(adversarial) == (adversarial_epsilon is not None),
-        expected="--adversarial and --adversarial-epsilon together",
-        got="one of them",
-        remedy="For instance --adversarial pgd@madry2018 --adversarial-epsilon 0.1.",
-    )
-    attacked = None
-    if adversarial_epsilon is not None:
-        attacked = Adversarial(parts.read("attacks", adversarial), adversarial_epsilon, adversarial_norm)
-    named = [*map(parts.name_of, penalties), *(["adversarial"] if adversarial else [])]
-    settings = Training(
-        optimiser=optimiser,
-        learning_rate=learning_rate,
-        amsgrad=amsgrad,
-        batch_size=train_batch,
-        epochs=None if steps is not None else epochs,
-        steps=steps,
-        last_batch=last_batch,
-        patience=patience,
-        adversarial=attacked,
-    )
-    runs = [
-        Run(
-            verb="train",
-            arm=arm or "+".join(named) or "plain",
-            seed=seed,
-            data=parts.read("datasets", data),
-            architecture=parts.read("architectures", architecture),
-            penalties=penalties,
-            training=settings,
-            plan=measuring.plan(seed),
-            stimuli=stimuli,
-            device=device,
-        )
-        for seed in range(first_seed, first_seed + seeds)
-    ]
-    finish(runs, output, workers_for(workers, device), json, "Trained runs")
+    finish(asked.runs(), output, workers_for(workers, asked.device), json, "Trained runs")
 
 
 def default_workers(device: str = "cpu") -> int:
-    """As many as this process may use cores; one on a GPU."""
-    if device_for(device).type != "cpu":
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+    """As many as this process may use cores; one on each GPU."""
+    found = device_for(device)
+    if found.type == "cpu":
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return len(gpus()) if found.type == "cuda" and found.index is None else 1
 
 
 def workers_for(asked: int, device: str = "cpu") -> int:
