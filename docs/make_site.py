@@ -7,6 +7,9 @@ the rest is mkdocs' own business, imported when it calls.
 """
 
 import ast
+import importlib
+import inspect
+import json
 import pkgutil
 import posixpath
 import re
@@ -104,7 +107,7 @@ class Page:
     @property
     def text(self) -> str:
         """The page in Markdown."""
-        shown = "".join(f"\n::: {module}\n" for module in self.modules)
+        shown = "".join(f"\n::: {module}\n{_own_members(module)}" for module in self.modules)
         return f"# {self.title}\n\n{self.lead}\n{shown}"
 
 
@@ -114,11 +117,31 @@ def modules() -> list[str]:
     return sorted(name for name in found if not any(piece.startswith("_") for piece in name.split(".")))
 
 
+def _file(module: str) -> Path:
+    path = ROOT / "src" / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
 def headline(module: str) -> str:
     """First line of a module's docstring, read without importing it."""
-    path = ROOT / "src" / Path(*module.split("."))
-    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    return (ast.get_docstring(ast.parse(source.read_text())) or "").partition("\n")[0]
+    return (ast.get_docstring(ast.parse(_file(module).read_text())) or "").partition("\n")[0]
+
+
+def _own_members(module: str) -> str:
+    """Of a folder, what its own file defines: what it takes from its modules stands there already."""
+    file = _file(module)
+    if file.name != "__init__.py":
+        return ""
+    body = ast.parse(file.read_text()).body
+    defined = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+    constants = [target for node in body if isinstance(node, ast.Assign | ast.AnnAssign) for target in _targets(node)]
+    own = [name for name in (*constants, *defined) if not name.startswith("_")]
+    return f"    options:\n      members: {json.dumps(own) if own else 'false'}\n"
+
+
+def _targets(node: ast.Assign | ast.AnnAssign) -> list[str]:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
 
 
 def _table(head: tuple[str, str], lines: list[tuple[str, str]]) -> str:
@@ -173,19 +196,20 @@ def _nouns(module: str) -> Page:
 def _overview(pages: list[Page]) -> Page:
     """Every name of the top level, then every page."""
     home = eigenfall._HOME
-    names = [(f"[`eigenfall.{name}`][eigenfall.{place}.{name}]", place) for name, place in home.items()]
-    verbs, nouns = ([name for name, place in names if (place == "types") == kind] for kind in (False, True))
+    names = [(f"[`eigenfall.{name}`][{getattr(eigenfall, name).__module__}.{name}]", at) for name, at in home.items()]
+    verbs, nouns = ([name for name, place in names if (place == "types") == noun] for noun in (False, True))
     lead = (
         "Names of the package's top level. What can be called:\n\n"
         + "".join(f"- {name}\n" for name in verbs)
         + "\nNouns, values with shapes ([notation](../notation.md)):\n\n"
         + "".join(f"- {name}\n" for name in nouns)
+        + f"\n{inspect.getdoc(importlib.import_module('eigenfall.types'))}\n"
         + "\n`eigenfall.__version__` is the version.\n\n## Kinds of part\n\n"
         + _listed(pages, "reference/parts/")
         + "\n## Modules\n\n"
         + _listed(pages, "reference/modules/")
     )
-    return Page("reference/index.md", "Reference", lead, ("eigenfall.types",))
+    return Page("reference/index.md", "Reference", lead, ())
 
 
 def _listed(pages: list[Page], under: str) -> str:
