@@ -80,9 +80,7 @@ def relinked(text: str, source: str, page: str) -> str:
         return f"]({posixpath.relpath(goal, posixpath.dirname(page) or '.')}{hash_}{anchor})"
 
     pieces = re.split(r"(^```.*?^```$)", text, flags=re.MULTILINE | re.DOTALL)
-    return "".join(
-        piece if piece.startswith("```") else re.sub(r"\]\(([^)\s]+)\)", turned, piece) for piece in pieces
-    )
+    return "".join(piece if piece.startswith("```") else re.sub(r"\]\(([^)\s]+)\)", turned, piece) for piece in pieces)
 
 
 # --------------------------------------------------------------------------- reference

@@ -23,7 +23,9 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT = PYPROJECT["project"]
 PYTHONS = [
-    text.rpartition(" ")[2] for text in PROJECT["classifiers"] if text.startswith("Programming Language :: Python :: 3.")
+    text.rpartition(" ")[2]
+    for text in PROJECT["classifiers"]
+    if text.startswith("Programming Language :: Python :: 3.")
 ]
 DATA = {".gz", ".xz", ".npz", ".npy", ".pt", ".pt2", ".safetensors", ".mat", ".h5", ".nwb", ".csv", ".parquet", ".pkl"}
 NOT_HERE: set[str] = set()

@@ -109,7 +109,7 @@ def _place_of(kind: str, name: str, points: list[EntryPoint]) -> str:
     need(
         len(points) < 2,
         expected=f"one part of kind {kind} with the name {name!r}",
-        got=" and ".join(map(_told, points)),
+        got=" and ".join(sorted(map(_told, points))),
         remedy="Write the path of the one that you mean, or remove a package.",
     )
     return _place(points[0]) if points else name
