@@ -3,6 +3,7 @@
 # make slow    truths that take minutes
 # make bench   every hot path against what it must beat
 # make lint    ruff and pyright
+# make docs    the documentation as a site, in site/; it needs no network to be read
 #
 # Each makes .venv first, or brings it up to date when pyproject.toml or constraints.txt has changed.
 
@@ -15,8 +16,9 @@ RUN := $(VENV)/bin/python -m
 INSTALL := $(RUN) pip install -qq --disable-pip-version-check --constraint constraints.txt
 USE := $(VENV)/.eigenfall
 DEVELOP := $(VENV)/.eigenfall-dev
+DOCS := $(VENV)/.eigenfall-docs
 
-.PHONY: demo test slow bench lint constraints clean
+.PHONY: demo test slow bench lint docs constraints clean
 .DELETE_ON_ERROR:
 
 demo: $(USE)
@@ -25,7 +27,7 @@ demo: $(USE)
 test: $(DEVELOP)
 	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal
 
-slow: $(DEVELOP)
+slow: $(DEVELOP) $(DOCS)
 	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal -m slow
 
 bench: $(DEVELOP)
@@ -36,6 +38,10 @@ lint: $(DEVELOP)
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) pyright
+
+docs: $(DOCS)
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict --quiet
+	@echo "The site lies in site/index.html."
 
 # pip is brought up to date first: an old one knows no dependency groups.
 $(USE): pyproject.toml constraints.txt
@@ -50,13 +56,17 @@ $(DEVELOP): $(USE)
 	@$(INSTALL) --group dev
 	@touch $@
 
+$(DOCS): $(USE)
+	@$(INSTALL) --group docs
+	@touch $@
+
 # Resolves the ranges anew in an environment of its own, and pins what came out.
 constraints:
 	@fresh=$$(mktemp -d) && $(PYTHON) -m venv $$fresh \
 	  && $$fresh/bin/python -m pip install -qq --upgrade pip \
-	  && $$fresh/bin/python -m pip install -qq torch==$(TORCH) editables . --group dev \
+	  && $$fresh/bin/python -m pip install -qq torch==$(TORCH) editables . --group dev --group docs \
 	  && { grep '^#' constraints.txt; $$fresh/bin/python -m pip freeze --all --exclude eigenfall | sed 's/+cpu$$//'; } > $$fresh/pins \
 	  && mv $$fresh/pins constraints.txt && rm -r $$fresh
 
 clean:
-	@rm -rf $(VENV) build dist
+	@rm -rf $(VENV) build dist site

@@ -33,6 +33,7 @@ from eigenfall.cli import COMMANDS, main
 from eigenfall.clients import Jobs
 from eigenfall.commands.sweep import cluster_of
 from eigenfall.grids import grid_of
+from eigenfall.contracts import CALLS
 from eigenfall.penalties.spectral import SpectralState
 from eigenfall.spectra.meme import MEME
 
@@ -48,6 +49,7 @@ THRIFT = {
     "measure": (*MEASURED, "--simulations", "0", "--subsets", "0"),
     "attack": ("--images", "40"),
     "sweep": ("--workers", "1", "--set", "seeds", "1", "--set", "draws", "2", "--set", "smoothness-inputs", "20"),
+    "learn": ("--workers", "1", *MEASURED),
 }
 
 MODEL = """
@@ -121,8 +123,9 @@ def reader(tmp_path, recordings, monkeypatch):
     project.mkdir()
     (project / "__init__.py").touch()
     (project / "model.py").write_text(MODEL)
-    shutil.copy(ROOT / "examples" / "theilsen.py", project / "theilsen.py")
     shutil.copy(ROOT / "examples" / "sweep.toml", tmp_path / "grid.toml")
+    for name in ("theilsen", "competitive"):
+        shutil.copy(ROOT / "examples" / f"{name}.py", project / f"{name}.py")
     generator = np.random.default_rng(0)
     scale = np.arange(1, 61) ** -0.5
     signal = generator.standard_normal((300, 60)) * scale
@@ -277,12 +280,14 @@ def test_every_field_that_is_named_exists(page):
             assert field in dir(nouns[noun]) or field in nouns[noun].__dataclass_fields__, f"{noun}.{field}"
 
 
-def test_the_page_on_parts_shows_a_real_file():
-    page = (ROOT / "docs" / "adding-a-part.md").read_text()
-    shown = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert [name for name, _ in shown] == ["examples/theilsen.py"]
-    for name, text in shown:
-        assert text == (ROOT / name).read_text()
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [("adding-a-part.md", "examples/theilsen.py"), ("tutorials/adding-a-rule.md", "examples/competitive.py")],
+)
+def test_a_page_on_parts_shows_a_real_file(page, file):
+    text = (ROOT / "docs" / page).read_text()
+    shown = re.findall(r"<!-- (\S+) -->\n```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert shown == [(file, (ROOT / file).read_text())]
 
 
 def test_the_page_on_sweeps_shows_the_file_that_is_run():
@@ -296,6 +301,14 @@ def test_the_page_on_sweeps_shows_the_file_that_is_run():
 def test_the_page_on_parts_names_every_kind():
     page = (ROOT / "docs" / "adding-a-part.md").read_text()
     assert sorted(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == sorted(parts.KINDS)
+
+
+def test_the_page_on_parts_names_every_call():
+    page = (ROOT / "docs" / "adding-a-part.md").read_text()
+    for kind, calls in CALLS.items():
+        (line,) = re.findall(rf"^\| `{kind}` \|(.*)$", page, re.MULTILINE)
+        for method, arguments in calls.items():
+            assert f"{method.replace('__call__', '')}({', '.join(arguments)}" in line.replace(" or gram", "")
 
 
 def test_every_decision_is_listed():

@@ -16,6 +16,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "grammar",
         "atomic",
         "bins",
+        "contracts",
         "defaults",
         "formats",
         "grids",

@@ -86,6 +86,7 @@ def needed(requirements):
 ASKED = [
     *PROJECT["project"]["dependencies"],
     *PROJECT["dependency-groups"]["dev"],
+    *PROJECT["dependency-groups"]["docs"],
     *(text for extra in PROJECT["project"]["optional-dependencies"].values() for text in extra),
     *PROJECT["build-system"]["requires"],
 ]
@@ -113,6 +114,7 @@ def test_what_is_pinned_is_what_runs():
 GROUPS = {
     "dependencies": PROJECT["project"]["dependencies"],
     "dev": PROJECT["dependency-groups"]["dev"],
+    "docs": PROJECT["dependency-groups"]["docs"],
     **PROJECT["project"]["optional-dependencies"],
 }
 

@@ -14,10 +14,14 @@ import operator
 import pkgutil
 import types
 import typing
+import warnings
+from collections import defaultdict
 from functools import partial
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from eigenfall.check import need, one_of
+from eigenfall.contracts import need_contract
 from eigenfall.defaults import is_left_out
 from eigenfall.grammar import split, text_of, value_of
 
@@ -43,50 +47,89 @@ HELD = {"rule": "rules", "head": "heads"}
 # ------------------------------------------------------------------------------- registry
 
 
-def _places(kind: str) -> dict[str, str]:
-    """Where each part of a kind is, `module` or `module:Class`, by its name: ours, and those of entry points."""
+def _own(kind: str) -> dict[str, str]:
+    """The module of each of our parts of a kind, by its name."""
     package = importlib.import_module(f"eigenfall.{kind}")
-    brought = {point.name: point.value for point in importlib.metadata.entry_points(group=f"eigenfall.{kind}")}
-    own = {found.name: f"eigenfall.{kind}.{found.name}" for found in pkgutil.iter_modules(package.__path__)}
-    return brought | {name: place for name, place in own.items() if not name.startswith("_")}
+    found = {found.name: f"eigenfall.{kind}.{found.name}" for found in pkgutil.iter_modules(package.__path__)}
+    return {name: place for name, place in found.items() if not name.startswith("_")}
+
+
+def _brought(kind: str) -> dict[str, list[EntryPoint]]:
+    """Entry points of installed packages by name; two that lead to one place count once."""
+    found: dict[str, dict[str, EntryPoint]] = defaultdict(dict)
+    for point in importlib.metadata.entry_points(group=f"eigenfall.{kind}"):
+        found[point.name].setdefault(_place(point), point)
+    return {name: list(points.values()) for name, points in found.items()}
+
+
+def _place(point: EntryPoint) -> str:
+    """Where an entry point leads, `module` or `module:Class`; extras that it names are none of ours."""
+    return f"{point.module}:{point.attr}" if point.attr else point.module
+
+
+def _told(point: EntryPoint) -> str:
+    """Where an entry point leads, and whose it is."""
+    return f"{_place(point)} (of the package {point.dist.name})" if point.dist else _place(point)
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Names of the parts of a kind, in alphabetical order."""
+    """Names of the parts of a kind, in alphabetical order: ours, and those of entry points."""
     one_of(kind, KINDS, "kind of part")
-    return tuple(sorted(_places(kind)))
+    return tuple(sorted({*_own(kind), *_brought(kind)}))
 
 
 def part_class(kind: str, name: str) -> type:
     """Class of a part by its name, or by its dotted path `package.module:Class`.
 
     Raises:
-        ValueError: for an unknown name, with the nearest one, or a class that cannot be imported or is no part.
+        ValueError: for an unknown name, with the nearest one; a name that two packages use; a class that cannot be
+            imported, is no part, or cannot be called as parts of its kind are.
     """
     one_of(kind, KINDS, "kind of part")
-    places = _places(kind)
+    own, brought = _own(kind), _brought(kind)
     if ":" not in name:
-        one_of(name, places, f"part of kind {kind}")
-    module_path, _, attribute = places.get(name, name).partition(":")
-    try:
-        module = importlib.import_module(module_path)
-        found = operator.attrgetter(attribute)(module) if attribute else _class_in(module)
-    except ValueError:
-        raise
-    except Exception as reason:  # somebody else's module may raise anything while it is imported
-        if module_path.startswith("eigenfall."):
-            raise
-        raise ValueError(
-            f"Expected {name!r} to be importable as package.module:Class, got {type(reason).__name__}: {reason}. "
-            "Install the package, or mend the name."
-        ) from reason
+        one_of(name, {*own, *brought}, f"part of kind {kind}")
+    place = own.get(name) or _place_of(kind, name, brought.get(name, []))
+    if name in own and name in brought:
+        others = ", ".join(map(_told, brought[name]))
+        warnings.warn(f"{name!r} is eigenfall's own part of kind {kind}. For {others} write its path.", stacklevel=2)
+    found = _imported(place, name, brought.get(name, []) if name not in own else [])
     need(
         _is_part(found),
         expected=f"a frozen dataclass with __call__ at {name!r}",
         got=f"a {type(found).__name__}" if not inspect.isclass(found) else f"the class {found.__name__}",
         remedy="Write @dataclass(frozen=True) above the class, its settings as fields, and what it does in __call__.",
     )
+    need_contract(kind, found, name)
     return found
+
+
+def _place_of(kind: str, name: str, points: list[EntryPoint]) -> str:
+    """Where the entry points of one name lead; a dotted path leads where it says."""
+    need(
+        len(points) < 2,
+        expected=f"one part of kind {kind} with the name {name!r}",
+        got=" and ".join(sorted(map(_told, points))),
+        remedy="Write the path of the one that you mean, or remove a package.",
+    )
+    return _place(points[0]) if points else name
+
+
+def _imported(place: str, name: str, points: list[EntryPoint]) -> Any:
+    """What lies at `module` or `module:Class`."""
+    module_path, _, attribute = place.partition(":")
+    try:
+        module = importlib.import_module(module_path)
+        found = operator.attrgetter(attribute)(module) if attribute else None
+    except (Exception, SystemExit) as reason:  # somebody else's module may raise anything while it is imported
+        if module_path.startswith("eigenfall."):
+            raise
+        path = f"{name!r}, {_told(points[0])}," if points else repr(name)
+        raise ValueError(
+            f"Expected {path} to be importable as package.module:Class, got {type(reason).__name__}: {reason}. "
+            f"{'Mend the package, or remove it.' if points else 'Install the package, or mend the name.'}"
+        ) from reason
+    return found if attribute else _class_in(module)
 
 
 def _is_part(found: Any) -> bool:
@@ -135,10 +178,11 @@ def name_of(part: Any) -> str:
     if _kind_of(made):
         return made.__module__.rpartition(".")[2]
     for kind in KINDS:
-        for point in importlib.metadata.entry_points(group=f"eigenfall.{kind}"):
-            module, _, attribute = point.value.partition(":")
-            if module == made.__module__ and attribute in ("", made.__qualname__):
-                return point.name
+        for name, points in _brought(kind).items():
+            module, _, attribute = _place(points[0]).partition(":")
+            here = module == made.__module__ and attribute in ("", made.__qualname__)
+            if here and len(points) == 1 and name not in _own(kind):
+                return name
     return f"{made.__module__}:{made.__qualname__}"
 
 

@@ -2,15 +2,20 @@
 
 import importlib
 import math
+import shutil
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import pytest
+from exact import power_law
 
 from eigenfall import parts
+from eigenfall.cli import main
 from eigenfall.defaults import later
+
+ROOT = Path(__file__).parents[2]
 
 MODULE = '''
 """Somebody else's parts."""
@@ -37,7 +42,7 @@ class Kick:
     mode: Literal["hard", "soft"] = "hard"
     attack: Any = None
 
-    def __call__(self):
+    def __call__(self, model, inputs, targets, threat, epsilon, generator):
         return self.strength
 
 
@@ -121,14 +126,96 @@ def test_the_class_of_a_file_is_the_one_that_can_be_called():
     assert parts.name_of(made()) == "spectral"
 
 
-def test_entry_points_bring_in_other_peoples_parts_and_never_replace_ours(installed):
+def test_entry_points_bring_in_other_peoples_parts(installed):
     assert "kick" in parts.names("attacks")
     assert parts.part_class("attacks", "kick").__module__ == "elsewhere.kicks"
-    assert parts.part_class("attacks", "pgd").__module__ == "eigenfall.attacks.pgd"
     kick = parts.read("attacks", "kick@gentle:strength=2")
     assert (kick.strength, kick.path) == (2.0, Path("a.npz"))
     assert parts.spell(kick) == "kick:path=a.npz,strength=2.0,sides=left,mode=hard,attack=none"
     assert parts.read("attacks", parts.spell(kick)) == kick
+
+
+def test_a_name_of_ours_stays_ours_and_it_is_said(installed):
+    said = (
+        "'pgd' is eigenfall's own part of kind attacks. "
+        "For elsewhere.kicks:Kick (of the package elsewhere) write its path."
+    )
+    with pytest.warns(UserWarning, match="own part") as warned:
+        assert parts.part_class("attacks", "pgd").__module__ == "eigenfall.attacks.pgd"
+    assert [str(one.message) for one in warned] == [said]
+
+
+def distribution(folder, name, *entry_points):
+    """What pip leaves of an installed package."""
+    metadata = folder / f"{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("\n".join(entry_points) + "\n")
+
+
+def test_a_part_whose_name_is_ours_is_written_by_its_path(elsewhere):
+    distribution(elsewhere, "elsewhere", "[eigenfall.attacks]", "pgd = elsewhere.kicks:Kick")
+    kick = parts.read("attacks", "elsewhere.kicks:Kick:path=a")
+    assert parts.name_of(kick) == "elsewhere.kicks:Kick"
+    assert parts.read("attacks", parts.spell(kick)) == kick
+
+
+def test_a_name_that_two_packages_use_is_refused_and_their_paths_are_not(elsewhere):
+    distribution(elsewhere, "elsewhere", "[eigenfall.attacks]", "kick = elsewhere.kicks:Kick")
+    distribution(elsewhere, "lonely", "[eigenfall.attacks]", "kick = lonelykicks:Kick [fast]")
+    assert refusal(parts.read, "attacks", "kick:path=a") == (
+        "Expected one part of kind attacks with the name 'kick', got elsewhere.kicks:Kick (of the package elsewhere) "
+        "and lonelykicks:Kick (of the package lonely). Write the path of the one that you mean, or remove a package."
+    )
+    kick = parts.read("attacks", "lonelykicks:Kick:path=a")
+    assert parts.name_of(kick) == "lonelykicks:Kick"
+
+
+def test_two_entry_points_to_one_place_are_one(elsewhere):
+    distribution(elsewhere, "elsewhere", "[eigenfall.attacks]", "kick = elsewhere.kicks:Kick")
+    distribution(elsewhere, "editable", "[eigenfall.attacks]", "kick = elsewhere.kicks:Kick")
+    assert parts.name_of(parts.read("attacks", "kick:path=a")) == "kick"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("import nowhere_at_all", "ModuleNotFoundError: No module named 'nowhere_at_all'"),
+        ("raise ValueError('a bad day')", "ValueError: a bad day"),
+        ("raise SystemExit('enough')", "SystemExit: enough"),
+    ],
+)
+def test_an_entry_point_that_cannot_be_imported_names_its_package(elsewhere, text, reason):
+    (elsewhere / "elsewhere" / "faulty.py").write_text(f"{text}\n")
+    distribution(elsewhere, "elsewhere", "[eigenfall.fits]", "faulty = elsewhere.faulty")
+    assert refusal(parts.read, "fits", "faulty") == (
+        f"Expected 'faulty', elsewhere.faulty (of the package elsewhere), to be importable as package.module:Class, "
+        f"got {reason}. Mend the package, or remove it."
+    )
+
+
+def test_what_is_broken_does_not_keep_others_from_being_listed(elsewhere, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    distribution(elsewhere, "elsewhere", "[eigenfall.fits]", "faulty = elsewhere.broken")
+    assert main(["parts", "fits"]) == 0
+    listed = capsys.readouterr().out
+    assert "leastsquares" in listed
+    assert "got ZeroDivisionError: division by zero. Mend the package, or remove it." in listed
+
+
+def test_a_brought_part_is_used_at_the_prompt_by_its_name(tmp_path, monkeypatch, capsys):
+    (tmp_path / "median").mkdir()
+    (tmp_path / "median" / "__init__.py").write_text('"""A package that brings a fit."""\n')
+    shutil.copy(ROOT / "examples" / "theilsen.py", tmp_path / "median" / "theilsen.py")
+    distribution(tmp_path, "median", "[eigenfall.fits]", "theilsen = median.theilsen")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["parts", "fits", "theilsen"]) == 0
+    assert "fits/theilsen: Exponent as the median of all slopes" in capsys.readouterr().out
+    fit = parts.read("fits", "theilsen:first_rank=1,last_rank=15")
+    assert fit(power_law(alpha=1.2, ranks=20)).alpha == pytest.approx(1.2)
+    assert parts.spell(fit) == "theilsen:first_rank=1,last_rank=15"
+    sys.modules.pop("median.theilsen")
 
 
 def test_a_file_with_no_part_or_several_is_refused(tmp_path, monkeypatch):
@@ -297,7 +384,7 @@ class Here:
     mode: Literal["1/n", "none"] = "none"
     made: int = field(default=3, init=False)
 
-    def __call__(self):
+    def __call__(self, *given):
         return self.values
 
 

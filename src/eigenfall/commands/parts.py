@@ -37,10 +37,18 @@ def parts(
     screen.table(
         "Parts",
         ("kind", "part", "what it is"),
-        [(each, part, registry.headline(each, part)) for each, part in found],
+        [(each, part, _headline(each, part)) for each, part in found],
         console,
         numbers=False,
     )
     if not kind:
         console.print("Settings of one: eigenfall parts KIND NAME")
     screen.emit([row("parts", sum(each == one for one, _ in found), kind=each) for each in kinds], json)
+
+
+def _headline(kind: str, name: str) -> str:
+    """What a part is; of a part that cannot be used, why: the others are listed all the same."""
+    try:
+        return registry.headline(kind, name)
+    except ValueError as refusal:
+        return str(refusal)
