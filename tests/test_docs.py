@@ -32,8 +32,8 @@ from eigenfall.bases import Staleness
 from eigenfall.cli import COMMANDS, main
 from eigenfall.clients import Jobs
 from eigenfall.commands.sweep import cluster_of
-from eigenfall.grids import grid_of
 from eigenfall.contracts import CALLS
+from eigenfall.grids import grid_of
 from eigenfall.penalties.spectral import SpectralState
 from eigenfall.spectra.meme import MEME
 
