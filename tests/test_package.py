@@ -79,8 +79,16 @@ def needed(requirements):
         if name in found or (requirement.marker and not requirement.marker.evaluate({"extra": ""})):
             continue
         found[name] = requirement
-        waiting += [Requirement(text) for text in importlib.metadata.requires(name) or []]
+        waiting += [Requirement(text) for text in required(name)]
     return found
+
+
+def required(name):
+    """What a package asks for; nothing of one that is not here: the group `docs` comes with `make docs` alone."""
+    try:
+        return importlib.metadata.requires(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
 
 
 ASKED = [
