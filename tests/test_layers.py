@@ -69,7 +69,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("learnt",),
     ("runs",),
     # 4, 5, 6, 7
-    ("sweep",),
+    ("exporting", "sweep", "tracking", "verification"),
     ("papers", "atlas"),
     ("report",),
     ("commands",),

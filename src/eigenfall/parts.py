@@ -57,8 +57,13 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted(_places(kind)))
 
 
-def part_class(kind: str, name: str) -> type:
+def part_class(kind: str, name: str, foreign: bool = True) -> type:
     """Class of a part by its name, or by its dotted path `package.module:Class`.
+
+    Args:
+        kind: of the part.
+        name: of the part.
+        foreign: whether a dotted path may be imported, which runs what is in its module.
 
     Raises:
         ValueError: for an unknown name, with the nearest one, or a class that cannot be imported or is no part.
@@ -67,6 +72,12 @@ def part_class(kind: str, name: str) -> type:
     places = _places(kind)
     if ":" not in name:
         one_of(name, places, f"part of kind {kind}")
+    need(
+        foreign or ":" not in name,
+        expected=f"a part of kind {kind} that is installed here under a name of its own",
+        got=repr(name),
+        remedy="Importing it runs what is in its module: say that you trust the record that names it.",
+    )
     module_path, _, attribute = places.get(name, name).partition(":")
     try:
         module = importlib.import_module(module_path)
@@ -190,8 +201,13 @@ def attributes(kind: str, name: str) -> list[tuple[str, str, str]]:
 # -------------------------------------------------------------------------------- reading
 
 
-def read(kind: str, text: str) -> Any:
+def read(kind: str, text: str, foreign: bool = True) -> Any:
     """A part from its text in the grammar.
+
+    Args:
+        kind: of the part.
+        text: the part, written.
+        foreign: whether a dotted path in it may be imported, which runs what is in its module.
 
     Raises:
         ValueError: for an unknown part, preset or setting, with the nearest name, or a value of the wrong type.
@@ -201,7 +217,7 @@ def read(kind: str, text: str) -> Any:
     if "." in name.partition("@")[0] or (name not in names(kind) and first.partition("@")[0].isidentifier()):
         name, settings = f"{name}:{first}", settings[len(first) + 1 :]
     name, at, preset = name.partition("@")
-    made = part_class(kind, name)
+    made = part_class(kind, name, foreign)
     fields = {field.name: field for field in dataclasses.fields(made) if field.init}
     chosen: dict[str, Any] = {}
     if at:
@@ -221,7 +237,8 @@ def read(kind: str, text: str) -> Any:
         one_of(setting, fields, f"setting of {name}")
         need(setting not in given, expected=f"{setting} once in {text!r}", got="it again", remedy="Leave one out.")
         given.add(setting)
-        chosen[setting] = value_of(value, hints[setting], setting, partial(read, HELD.get(setting, kind)))
+        inner = partial(read, HELD.get(setting, kind), foreign=foreign)
+        chosen[setting] = value_of(value, hints[setting], setting, inner)
     missing = [key for key, field in fields.items() if key not in chosen and _default(field) is dataclasses.MISSING]
     need(
         not missing,

@@ -49,6 +49,7 @@ class Event:
         error: why the run failed, one sentence.
         again: whether the record was there already.
         said: what a reader must know now; it stays on the screen.
+        logged: rows of the history since the event before; the first event of a run that goes on has those of before.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Event:
     error: str = ""
     again: bool = False
     said: str = ""
+    logged: tuple[Row, ...] = ()
 
 
 Running = Generator[Event, None, None]
@@ -109,6 +111,7 @@ def _trained(
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
     since: Row = json.loads(str(start.pop("since", "{}"))) if start else {}
+    told = 0
     training = run.training
     if training.adversarial is not None:
         training = replace(training, adversarial=replace(training.adversarial, bounds=examples.bounds))
@@ -124,12 +127,13 @@ def _trained(
         if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last or MANY in step.values:
             history.append({"step": at.step, "epoch": at.epoch, **since, **step.values})
             since = {}
-            yield Event(name_of(run), "training", at.step, at.steps)
+            yield Event(name_of(run), "training", at.step, at.steps, logged=tuple(history[told:]))
+            told = len(history)
         if step.last:
             history[-1] = {**history[-1], **_final_staleness(run, step, examples)}
         if time.monotonic() - last > CHECKPOINT_SECONDS or step.last:
-            told = {"history": json.dumps(history), "since": json.dumps(since)}
-            records.write_checkpoint(root, key, {**step.snapshot(), **told})
+            kept = {"history": json.dumps(history), "since": json.dumps(since)}
+            records.write_checkpoint(root, key, {**step.snapshot(), **kept})
             last = time.monotonic()
     return tuple(history)
 
@@ -220,6 +224,7 @@ def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[
     """A layer learns, a head is fitted, and the model is measured as any other."""
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
+    told = 0
     work = learning_model(
         run.rule,
         run.head,
@@ -242,7 +247,9 @@ def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[
         if moment.logged is not None:
             history.append(moment.logged)
         if moment.logged is not None or moment.said or moment.done % max(1, moment.total // LOGGED_STEPS) == 0:
-            yield Event(name_of(run), moment.what, moment.done, moment.total, said=moment.said)
+            logged = tuple(history[told:])
+            yield Event(name_of(run), moment.what, moment.done, moment.total, said=moment.said, logged=logged)
+            told = len(history)
         if moment.last or time.monotonic() - last > CHECKPOINT_SECONDS:
             records.write_checkpoint(root, key, {**moment.snapshot(), "history": json.dumps(history)})
             last = time.monotonic()

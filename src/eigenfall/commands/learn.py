@@ -13,6 +13,7 @@ from eigenfall.optimisation import PRESETS as TRAININGS
 from eigenfall.optimisation import Training, shortened
 from eigenfall.pruning import PRESETS, Pruning
 from eigenfall.settings import Run
+from eigenfall.tracking import Tracker
 
 LAYERS = ("currents", "hidden1")
 """What is measured unless layers are named: the currents, and what the head's activation makes of them."""
@@ -41,6 +42,8 @@ def learn(
     device: str = "auto",
     workers: int = 0,
     output: Path = Path("runs"),
+    track: Tracker = "none",
+    track_project: str = "eigenfall",
     json: str = "",
 ) -> None:
     """Learn layers by a local rule, without targets, one per seed; fit a head on each, measure it, keep a record.
@@ -71,6 +74,8 @@ def learn(
         device: auto, cpu, cuda or mps.
         workers: runs side by side; 0: as many as cores, one on a GPU.
         output: folder of the records.
+        track: log runs as they go with trackio or wandb, if you have it; none: not.
+        track_project: the tracker's project.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
     need(seeds >= 1, expected="at least one seed", got=f"{seeds}", remedy="Use --seeds 1 or more.")
@@ -95,7 +100,7 @@ def learn(
         for seed in range(first_seed, first_seed + seeds)
         for plan in [measuring.plan(seed)]
     ]
-    finish(runs, output, workers_for(workers, device), json, "Learnt layers")
+    finish(runs, output, workers_for(workers, device), json, "Learnt layers", track, track_project)
 
 
 def pruning_of(name: str) -> Pruning | None:

@@ -13,6 +13,7 @@ from eigenfall.commands.summary import gathered, show, show_attacked, show_recor
 from eigenfall.runs import device_for
 from eigenfall.settings import Run
 from eigenfall.sweep import execute_all
+from eigenfall.tracking import Tracker, tracked
 from eigenfall.training import Training
 
 
@@ -39,6 +40,8 @@ def train(
     device: str = "auto",
     workers: int = 0,
     output: Path = Path("runs"),
+    track: Tracker = "none",
+    track_project: str = "eigenfall",
     json: str = "",
 ) -> None:
     """Train networks under penalties, one per seed; measure each; keep a record of each.
@@ -68,6 +71,8 @@ def train(
         device: auto, cpu, cuda or mps.
         workers: runs side by side; 0: as many as cores, one on a GPU.
         output: folder of the records.
+        track: log runs as they go with trackio or wandb, if you have it; none: not.
+        track_project: the tracker's project.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
     penalties = read_all("penalties", penalty)
@@ -108,7 +113,7 @@ def train(
         )
         for seed in range(first_seed, first_seed + seeds)
     ]
-    finish(runs, output, workers_for(workers, device), json, "Trained runs")
+    finish(runs, output, workers_for(workers, device), json, "Trained runs", track, track_project)
 
 
 def default_workers(device: str = "cpu") -> int:
@@ -128,9 +133,18 @@ def workers_for(asked: int, device: str = "cpu") -> int:
     return asked or default_workers(device)
 
 
-def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -> list[Path]:
+def finish(
+    runs: list[Run],
+    output: Path,
+    workers: int,
+    json: str,
+    title: str,
+    track: Tracker = "none",
+    project: str = "eigenfall",
+) -> list[Path]:
     """Execute runs under progress, print their table, write their rows; a failed run makes the command fail."""
-    finished, failed = screen.followed(execute_all(runs, output, workers), len(runs))
+    events = tracked(execute_all(runs, output, workers), runs, track, project)
+    finished, failed = screen.followed(events, len(runs))
     found = gathered(finished)
     if found:
         console = screen.printing(json)
