@@ -134,13 +134,14 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else repr(value)
 
 
-def _kind(values: Iterable[Any]) -> type:
+def _kind(values: Sequence[Any]) -> type:
     """The one type that holds every value of a column as it is."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {int, float} and all(float(value) == value or value != value for value in values if value is not None):
-        return float
-    if kinds == {int} and any(abs(value) >= 2**63 for value in values if value is not None):
+    there = [value for value in values if value is not None]
+    kinds = {type(value) for value in there}
+    if any(isinstance(value, int) and abs(value) >= 2**63 for value in there):
         return str
+    if kinds == {int, float} and all(float(value) == value for value in there if isinstance(value, int)):
+        return float
     return kinds.pop() if len(kinds) == 1 and kinds <= {bool, int, float} else str
 
 
@@ -161,13 +162,13 @@ def archiving(found: Sequence[Record], folder: Path) -> Working[Path]:
         ValueError: if there is something at that place, a record is damaged, two of them share a name but not their
             contents, or the folder cannot be written; then nothing is left of it.
     """
-    folder = folder.resolve()
     need(
-        not folder.exists(),
+        not (folder.exists() or folder.is_symlink()),
         expected=f"nothing at {folder} yet",
-        got="a folder" if folder.is_dir() else "a file",
+        got="a folder" if folder.is_dir() else "a link" if folder.is_symlink() else "a file",
         remedy="Choose another name: an archive is never written over.",
     )
+    folder = folder.parent.resolve() / folder.name
     names = _names(found)
     rows = [entry for record in found for entry in record.measurement.rows]
     sums: dict[str, str] = {}
@@ -214,8 +215,8 @@ def _bibliography(found: Sequence[Record]) -> str:
 
 
 def _line(text: Any) -> str:
-    """Text on one line, without what Markdown would read."""
-    return re.sub(r"[\\`*_<>\[\]#|]", "", " ".join(str(text).split()))
+    """Text as it is, on one line, marked so that Markdown reads nothing in it."""
+    return f"`{' '.join(str(text).replace('`', '').split())}`"
 
 
 def _listed(record: Record, name: str) -> str:
@@ -223,7 +224,7 @@ def _listed(record: Record, name: str) -> str:
     run = record.run
     seed = f", seed {run['seed']}" if "seed" in run else ""
     subject = _line(run.get("data", run.get("recording", "data that it does not name")))
-    return f"- `records/{name}`: {_line(run.get('verb', 'run'))}, {_line(run.get('arm', name))}{seed}, on {subject}\n"
+    return f"- `records/{name}`: {_line(run.get('verb', 'run'))} of {_line(run.get('arm', name))}{seed}, on {subject}\n"
 
 
 def _readme(found: Sequence[Record], names: Sequence[str], count: int) -> str:

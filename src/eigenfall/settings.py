@@ -111,6 +111,7 @@ def plan_of(settings: Mapping[str, Any], foreign: bool = True) -> Plan:
     known = [field.name for field in fields(Plan)]
     for name in settings:
         one_of(name, known, "setting of a measurement")
+    one_of(settings.get("preset", "none"), (*PRESETS, "none"), "bundle of attacks")
     read = {
         name: None if settings[name] is None else tuple(parts.read(kind, text, foreign) for text in settings[name])
         for name, kind in SEVERAL.items()

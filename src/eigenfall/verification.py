@@ -142,6 +142,12 @@ def verifying(
     yield Stage("sums of the files", 0, 1)
     for _ in records.files(record):
         pass
+    need(
+        {"measurement", "inputs"} <= record.run.keys(),
+        expected=f"a record that says how and on what it was measured, in {record.path}",
+        got="one that does not",
+        remedy="Verify records of train, learn, measure or attack.",
+    )
     plan = plan_of(record.run["measurement"], trusted)
     place = _device(record, device)
     threads = torch.get_num_threads()
@@ -259,7 +265,8 @@ def _of_model(
     if kept is not None and measured.margins is not None:
         numbers = (*numbers, _several("margin, each image", kept, measured.margins, elsewhere))
     if not whole and "headline" in record.measurement.curves:
-        numbers += yield from _attacked(model, record.measurement.curves["headline"], examples, elsewhere)
+        curve = record.measurement.curves["headline"]
+        numbers += yield from _attacked(model, curve, examples, trusted, elsewhere)
     return numbers, left
 
 
@@ -281,7 +288,7 @@ def _twin(record: Record, examples: Examples, trusted: bool, place: torch.device
 
 
 def _attacked(
-    model: nn.Module, curve: RobustnessCurve, examples: Examples, elsewhere: bool
+    model: nn.Module, curve: RobustnessCurve, examples: Examples, trusted: bool, elsewhere: bool
 ) -> Generator[Stage, None, tuple[Held, ...]]:
     """Right or wrong of the first block of images, at the middle epsilon, under each attack that needs few passes."""
     images = min(curve.block, curve.broken.shape[2])
@@ -292,7 +299,7 @@ def _attacked(
     for row, (name, text) in enumerate(curve.attacks.items()):
         if curve.passes.get(name, math.inf) > FEW_PASSES:
             continue
-        attacks, source = {name: parts.read("attacks", text)}, torch.Generator().manual_seed(curve.seed)
+        attacks, source = {name: parts.read("attacks", text, trusted)}, torch.Generator().manual_seed(curve.seed)
         budgets = curve.epsilons[column : column + 1]
         now = yield from attacking(model, attacks, some, curve.threat, budgets, source, curve.batch_size, curve.block)
         kept, broken = curve.broken[row, column, :images], now.broken[0, 0]

@@ -51,8 +51,9 @@ def test_where_nothing_is_known_files_are_left_to_the_shell():
 def test_every_flag_that_help_names_is_completed(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])
-    lines = [line[2:].partition("  ")[0] for line in capsys.readouterr().out.splitlines() if line.startswith("│ --")]
-    assert set(re.findall(r"--[a-z][a-z-]*", " ".join(lines))) == {word for word in words_of(command) if word}
+    lines = re.findall(r"^[│ ] (--.*)$", capsys.readouterr().out, re.MULTILINE)
+    flags = re.findall(r"--[a-z][a-z-]*", " ".join(line.partition("  ")[0] for line in lines))
+    assert set(flags) == {word for word in words_of(command) if word}
 
 
 def test_zsh_takes_the_same_function():

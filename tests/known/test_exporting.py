@@ -135,7 +135,7 @@ def test_an_archive_holds_whole_records_and_what_others_need(tmp_path):
     assert said.stdout.count(": OK\n") == len(listed)
     readme = (place / "README.md").read_text()
     assert all(f"- `{name}" in readme for name in ("rows.csv", "references.bib", "versions.json", "records/"))
-    assert "train, bodd arm, seed 0, on digits" in " ".join(readme.split())
+    assert "`: `train` of `<b>odd # arm`, seed 0, on `digits`\n" in readme
     assert len((place / "rows.csv").read_bytes().decode().split("\r\n")) == 2 * len(ROWS) + 2
     assert json.loads((place / "versions.json").read_text())[made[0].name] == records.versions()
     assert len(records.load_all(place / "records")) == 2
@@ -167,6 +167,9 @@ def test_what_is_there_is_never_written_over(tmp_path):
         "written over."
     )
     assert list((tmp_path / "archive").iterdir()) == []
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    assert "yet, got a link. " in refusal(lambda: consumed(archiving([record], tmp_path / "link")))
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_a_damaged_record_leaves_no_archive(tmp_path):

@@ -1,7 +1,7 @@
 """Runs in a tracker: what goes there, and that nothing a tracker does harms a run.
 
-Neither trackio nor wandb is installed here: each stands as a true small module with the interface that its documentation
-gives, which writes what it is told into a file.
+Neither trackio nor wandb is installed here: each stands as a true small module with the interface that its
+documentation gives, which writes what it is told into a file.
 """
 
 import json
@@ -183,7 +183,7 @@ def test_a_finished_run_is_logged_by_itself(install, tmp_path):
     ],
 )
 def test_a_tracker_that_fails_is_said_once_and_harms_nothing(install, tmp_path, where, line, told):
-    put, said = install
+    put, _ = install
     put("trackio", **{where: line})
     events = [
         Event(NAME, "training", logged=({"step": 1, "loss": 2.0},), said="Heard before."),

@@ -18,6 +18,7 @@ from eigenfall.architectures.mlp import MLP
 from eigenfall.cli import main
 from eigenfall.commands.subjects import run_of
 from eigenfall.datasets.digits import Digits
+from eigenfall.dimensions.participation import Participation
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.heads.linear import LinearHead
 from eigenfall.learning import Learning
@@ -26,6 +27,7 @@ from eigenfall.plans import Plan
 from eigenfall.rules.oja import Oja
 from eigenfall.settings import Run, plan_of, plan_settings
 from eigenfall.smoothness.frobenius import Frobenius
+from eigenfall.spectra.cvpca import CvPCA
 from eigenfall.sweep import execute_all
 from eigenfall.verification import verify
 
@@ -94,7 +96,8 @@ def test_a_record_of_this_machine_is_equal(trained):
     names = [held.name for held in found.numbers]
     assert {"alpha/hidden1", "clean_accuracy", "margin, each image", "eigenvalue, each rank/hidden1"} <= set(names)
     assert "stands, first 6 images/margin/epsilon=0.1" in names
-    assert found.left["robust_accuracy"] == len(trained.measurement.curves["headline"].attacks) + 2
+    count = sum(row["quantity"] == "robust_accuracy" for row in trained.measurement.rows)
+    assert found.left["robust_accuracy"] == count
     assert found.said == ("Software, instructions, threads and device are the record's: numbers must be equal.",)
     assert str(found).startswith(f"{trained.name}: {len(names)} of {len(names)} numbers hold.\n")
 
@@ -113,7 +116,7 @@ def test_a_learnt_layer_is_equal(tmp_path):
         data=Digits(),
         rule=Oja(),
         head=LinearHead(),
-        learning=Learning(units=4, epochs=2, batch_size=500),
+        learning=Learning(units=8, epochs=2, batch_size=500),
         training=Training(epochs=1, batch_size=500),
         plan=replace(PLAIN, layers=("currents",)),
         stimuli="test",
@@ -129,6 +132,9 @@ def test_a_plan_is_read_back():
     assert plan_of(plan_settings(PLAIN)) == PLAIN
     assert refusal(plan_of, {"drows": 3}) == (
         "Expected a known setting of a measurement, got 'drows'. Did you mean 'draws'?"
+    )
+    assert refusal(plan_of, {"preset": "quik"}) == (
+        "Expected a known bundle of attacks, got 'quik'. Did you mean 'quick'?"
     )
 
 
@@ -313,13 +319,35 @@ def test_a_part_of_somebody_else_is_refused_or_not_found(copied, trusted, senten
     assert refusal(verify, record, trusted=trusted) == sentence
 
 
+def test_an_attack_of_somebody_else_is_not_run(copied):
+    def change(content):
+        content["measurement"]["curves"]["headline"]["attacks"]["margin"] = "theirs.attacks:Push"
+
+    assert refusal(verify, rewritten(copied, change)).startswith(
+        "Expected a part of kind attacks that is installed here under a name of its own, got 'theirs.attacks:Push'. "
+    )
+
+
+def test_what_says_nothing_of_its_measurement_is_refused(copied, capsys, tmp_path):
+    record = rewritten(copied, lambda content: content["run"].pop("measurement"))
+    assert refusal(verify, record) == (
+        f"Expected a record that says how and on what it was measured, in {copied}, got one that does not. Verify "
+        "records of train, learn, measure or attack."
+    )
+    (tmp_path / "empty").mkdir()
+    assert main(["verify", str(tmp_path / "empty")]) == 2
+    assert capsys.readouterr().err == (
+        f"eigenfall: Expected a finished run in {tmp_path / 'empty'}, got none. Run `eigenfall train` first.\n"
+    )
+
+
 # ------------------------------------------------------------------------------------ recordings
 
 
 def test_a_recording_is_measured_again_where_it_is(tmp_path):
     values = np.random.default_rng(0).normal(size=(2, 40, 12)) * np.arange(1, 13) ** -0.5
     np.save(tmp_path / "session.npy", values)
-    plan = replace(PLAIN, simulations=0, subsets=0)
+    plan = replace(PLAIN, simulations=0, subsets=0, spectra=(CvPCA(),), dimensions=(Participation(),))
     record = record_of(replace(run_of(str(tmp_path / "session.npy")), plan=plan), tmp_path / "runs")
     found = verify(record)
     assert found.failed == ()

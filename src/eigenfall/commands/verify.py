@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from eigenfall import records
+from eigenfall.check import need
 from eigenfall.commands import screen
 from eigenfall.types import Row
 from eigenfall.verification import Held, Verification, verifying
@@ -35,7 +36,9 @@ def verify(
         json: write each number with what it is now as tidy rows to this file, `-` for standard output.
     """
     console, found, refused = screen.printing(json), [], []
-    for path in [path for folder in folders for path in records.folders(folder)]:
+    paths = list(dict.fromkeys(path.resolve() for folder in folders for path in records.folders(folder)))
+    need(bool(paths), expected=f"a finished run in {folders[0]}", got="none", remedy="Run `eigenfall train` first.")
+    for path in paths:
         try:
             work = verifying(records.load(path), whole=whole, data=data, trusted=trusted, device=device)
             held = screen.watched(work)
