@@ -85,7 +85,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("attempts",),
     ("workers",),
     ("dispatch",),
-    ("sweep",),
+    ("exporting", "sweep", "tracking", "verification"),
     ("papers", "atlas"),
     ("report",),
     ("commands",),

@@ -17,6 +17,7 @@ _HOME = {
     "measure": "measurement",
     "model_of": "models",
     "plot": "figures",
+    "verify": "verification",
     "ByDistance": "types",
     "Convergence": "types",
     "CorruptionCurve": "types",

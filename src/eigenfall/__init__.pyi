@@ -56,5 +56,6 @@ from eigenfall.types import Subsampling as Subsampling
 from eigenfall.types import Task as Task
 from eigenfall.types import Threat as Threat
 from eigenfall.types import Verdict as Verdict
+from eigenfall.verification import verify as verify
 
 __version__: str

@@ -5,9 +5,11 @@ import hashlib
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+
+from eigenfall.check import need
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -83,12 +85,43 @@ def write_folder(path: Path, aside: Path, files: Mapping[str, bytes]) -> None:
         aside: where it is put together, on the same disk; nothing is left of it.
         files: contents by file name.
     """
+    with making_folder(path, aside) as put:
+        for name, data in files.items():
+            put(name, data)
+
+
+@contextmanager
+def making_folder(path: Path, aside: Path) -> Iterator[Callable[[str, bytes], None]]:
+    """A folder that is put together file by file, and has its name when all are there; on a failure nothing is left.
+
+    Args:
+        path: the folder; it must not exist.
+        aside: where it is put together, on the same disk; nothing is left of it.
+
+    Yields:
+        What writes a file, given its name inside the folder, folders before it joined by /, and its contents.
+    """
+    made = [aside]
+
+    def put(name: str, data: bytes) -> None:
+        goal = aside / name
+        need(
+            aside in goal.parents and ".." not in Path(name).parts,
+            expected=f"the name of a file inside {path}",
+            got=repr(name),
+            remedy="Name it by letters and digits.",
+        )
+        if goal.parent not in made:
+            goal.parent.mkdir(parents=True)
+            made.append(goal.parent)
+        _write(goal, data)
+
     with writing(path):
         try:
             aside.mkdir(parents=True)
-            for name, data in files.items():
-                _write(aside / name, data)
-            _sync(aside)
+            yield put
+            for folder in reversed(made):
+                _sync(folder)
             aside.rename(path)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

@@ -18,6 +18,8 @@ COMMANDS = {
     "measure": "spectrum, smoothness and robustness of your model; spectrum of your recording",
     "attack": "accuracy of a model under the attacks that you name",
     "compare": "paired tests between finished runs",
+    "verify": "do the numbers of finished runs hold? measured again from their weights",
+    "export": "numbers of finished runs as CSV or Parquet; records as an archive",
     "report": "one self-contained HTML page from finished runs",
     "reproduce": "a paper's arms: ours, the band, verdict",
     "parts": "what there is to choose from, and each part's settings",
@@ -35,6 +37,7 @@ examples:
   eigenfall attack runs/plain-s0-1a2b3c4d5e6f --attack pgd:steps=40,loss=margin --epsilons 0.05 0.1
   eigenfall report runs --open
   eigenfall parts penalties spectral
+  eigenfall --print-completion bash
 
 A part is written name, name@preset, or name:setting=value,setting=value; a tuple's values are joined by /.
 eigenfall COMMAND --help says more."""
@@ -78,7 +81,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] in ("-V", "--version"):
         print(f"eigenfall {version('eigenfall')}")
         return 0
+    if given[0] == "--print-completion":
+        return _completed(given[1:])
     return _run(given[0], given[1:])
+
+
+def _completed(given: Sequence[str]) -> int:
+    """Print what a shell reads to complete commands and flags."""
+    from eigenfall.commands.completion import SHELLS, script
+
+    try:
+        print(script(given[0] if given else "", tuple(COMMANDS)), end="")
+    except ValueError:
+        return _refused(f"Expected a shell, {' or '.join(SHELLS)}, got {' '.join(given) or 'none'!r}. Name yours.")
+    return 0
 
 
 def _run(command: str, given: list[str]) -> int:

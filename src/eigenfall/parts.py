@@ -78,8 +78,13 @@ def names(kind: str) -> tuple[str, ...]:
     return tuple(sorted({*_own(kind), *_brought(kind)}))
 
 
-def part_class(kind: str, name: str) -> type:
+def part_class(kind: str, name: str, foreign: bool = True) -> type:
     """Class of a part by its name, or by its dotted path `package.module:Class`.
+
+    Args:
+        kind: of the part.
+        name: of the part.
+        foreign: whether a dotted path may be imported, which runs what is in its module.
 
     Raises:
         ValueError: for an unknown name, with the nearest one; a name that two packages use; a class that cannot be
@@ -89,6 +94,12 @@ def part_class(kind: str, name: str) -> type:
     own, brought = _own(kind), _brought(kind)
     if ":" not in name:
         one_of(name, {*own, *brought}, f"part of kind {kind}")
+    need(
+        foreign or ":" not in name,
+        expected=f"a part of kind {kind} that is installed here under a name of its own",
+        got=repr(name),
+        remedy="Importing it runs what is in its module: say that you trust the record that names it.",
+    )
     place = own.get(name) or _place_of(kind, name, brought.get(name, []))
     if name in own and name in brought:
         others = ", ".join(map(_told, brought[name]))
@@ -234,8 +245,13 @@ def attributes(kind: str, name: str) -> list[tuple[str, str, str]]:
 # -------------------------------------------------------------------------------- reading
 
 
-def read(kind: str, text: str) -> Any:
+def read(kind: str, text: str, foreign: bool = True) -> Any:
     """A part from its text in the grammar.
+
+    Args:
+        kind: of the part.
+        text: the part, written.
+        foreign: whether a dotted path in it may be imported, which runs what is in its module.
 
     Raises:
         ValueError: for an unknown part, preset or setting, with the nearest name, or a value of the wrong type.
@@ -245,7 +261,7 @@ def read(kind: str, text: str) -> Any:
     if "." in name.partition("@")[0] or (name not in names(kind) and first.partition("@")[0].isidentifier()):
         name, settings = f"{name}:{first}", settings[len(first) + 1 :]
     name, at, preset = name.partition("@")
-    made = part_class(kind, name)
+    made = part_class(kind, name, foreign)
     fields = {field.name: field for field in dataclasses.fields(made) if field.init}
     chosen: dict[str, Any] = {}
     if at:
@@ -265,7 +281,8 @@ def read(kind: str, text: str) -> Any:
         one_of(setting, fields, f"setting of {name}")
         need(setting not in given, expected=f"{setting} once in {text!r}", got="it again", remedy="Leave one out.")
         given.add(setting)
-        chosen[setting] = value_of(value, hints[setting], setting, partial(read, HELD.get(setting, kind)))
+        inner = partial(read, HELD.get(setting, kind), foreign=foreign)
+        chosen[setting] = value_of(value, hints[setting], setting, inner)
     missing = [key for key, field in fields.items() if key not in chosen and _default(field) is dataclasses.MISSING]
     need(
         not missing,

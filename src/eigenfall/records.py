@@ -24,7 +24,7 @@ import secrets
 import shutil
 import sys
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,7 @@ def versions() -> dict[str, str]:
         "numpy": np.__version__,
         "platform": platform.platform(),
         "threads": str(torch.get_num_threads()),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
     }
 
 
@@ -221,6 +222,15 @@ def load_all(root: str | Path) -> list[Record]:
     Raises:
         ValueError: if the folder is not there, or one of the records is not whole.
     """
+    return [load(path) for path in folders(root)]
+
+
+def folders(root: str | Path) -> list[Path]:
+    """Where every finished record under a folder lies, by name; the folder may be a record itself.
+
+    Raises:
+        ValueError: if the folder is not there.
+    """
     root = Path(root)
     need(
         root.is_dir(),
@@ -229,8 +239,26 @@ def load_all(root: str | Path) -> list[Record]:
         remedy="Give the one runs were written to.",
     )
     if (root / "record.json").exists():
-        return [load(root)]
-    return [load(path) for path in sorted(root.iterdir()) if _looks_finished(path)]
+        return [root]
+    return [path for path in sorted(root.iterdir()) if _looks_finished(path)]
+
+
+def files(record: Record) -> Iterator[tuple[str, bytes]]:
+    """Name and contents of each file of a record, its sums last; what else lies in its folder is no part of it.
+
+    Raises:
+        ValueError: if a file was changed, cut short or lost, or has a name that leads out of the folder.
+    """
+    sums = _sums(record.path)
+    for name in sums:
+        need(
+            re.fullmatch(r"\w[\w.-]*", name) is not None,
+            expected=f"plain names of files in {record.path / 'SHA256SUMS'}",
+            got=repr(name),
+            remedy="It was changed: restore it, or remove the record and run again.",
+        )
+        yield name, _checked(record.path / name, sums)
+    yield "SHA256SUMS", _bytes(record.path / "SHA256SUMS")
 
 
 def weights(record: Record) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Values as tidy rows: one number each, with all it depends on. Records, tables and `--json` are made from these."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -273,3 +273,42 @@ def over_seeds(rows: Iterable[Row]) -> tuple[Row, ...]:
             row(quantity, estimate, **about, seeds=len({entry.get("seed") for entry in same}), verdict=verdict)
         )
     return tuple(found)
+
+
+ALWAYS = ("layer", "attack", "epsilon")
+FIRST = ("statistic", "norm", "unit", "points", "check", "penalty", "estimator")
+
+
+def labels(rows: Sequence[Row]) -> tuple[str, ...]:
+    """A short name for each number, no two alike: its quantity, and as much of the rest as tells it from the others.
+
+    Example:
+        >>> labels([row("alpha", 1.0, layer="fc1", n=9), row("alpha", 2.0, layer="fc2", n=9)])
+        ('alpha/fc1', 'alpha/fc2')
+    """
+    groups: dict[str, list[int]] = {}
+    for number, entry in enumerate(rows):
+        groups.setdefault(entry["quantity"], []).append(number)
+    found = [""] * len(rows)
+    for quantity, numbers in groups.items():
+        same = [rows[number] for number in numbers]
+        keys = [key for key in ALWAYS if any(key in entry for entry in same)]
+        rest = [key for entry in same for key in entry if key not in (*OF_ONE_RUN, *ALWAYS, "quantity")]
+        for key in (*FIRST, *dict.fromkeys(rest)):
+            if len(_told(same, keys)) < len(_told(same, [*keys, key])):
+                keys.append(key)
+        taken: dict[str, int] = {}
+        for number in numbers:
+            name = "/".join([quantity, *(_said(key, rows[number][key]) for key in keys if key in rows[number])])
+            taken[name] = taken.get(name, 0) + 1
+            found[number] = name if taken[name] == 1 else f"{name}~{taken[name]}"
+    return tuple(found)
+
+
+def _told(rows: Sequence[Row], keys: Sequence[str]) -> set[tuple[str, ...]]:
+    """What rows say under these keys, each once."""
+    return {tuple(str(entry.get(key)) for key in keys) for entry in rows}
+
+
+def _said(key: str, entry: Any) -> str:
+    return entry if isinstance(entry, str) else f"{key}={entry}"

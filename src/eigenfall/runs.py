@@ -52,6 +52,7 @@ class Event:
         elsewhere: whether another process has this run now; then this is its last event here, and it is neither
             finished nor failed.
         seconds: how long the run took here, as its last event says.
+        logged: rows of the history since the event before; the first event of a run that goes on has those of before.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Event:
     said: str = ""
     elsewhere: bool = False
     seconds: float = 0.0
+    logged: tuple[Row, ...] = ()
 
     @property
     def ends(self) -> bool:
@@ -119,6 +121,7 @@ def _trained(
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
     since: Row = json.loads(str(start.pop("since", "{}"))) if start else {}
+    told = 0
     training = run.training
     if training.adversarial is not None:
         training = replace(training, adversarial=replace(training.adversarial, bounds=examples.bounds))
@@ -134,12 +137,13 @@ def _trained(
         if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last or MANY in step.values:
             history.append({"step": at.step, "epoch": at.epoch, **since, **step.values})
             since = {}
-            yield Event(name_of(run), "training", at.step, at.steps)
+            yield Event(name_of(run), "training", at.step, at.steps, logged=tuple(history[told:]))
+            told = len(history)
         if step.last:
             history[-1] = {**history[-1], **_final_staleness(run, step, examples)}
         if time.monotonic() - last > CHECKPOINT_SECONDS or step.last:
-            told = {"history": json.dumps(history), "since": json.dumps(since)}
-            records.write_checkpoint(root, key, {**step.snapshot(), **told})
+            kept = {"history": json.dumps(history), "since": json.dumps(since)}
+            records.write_checkpoint(root, key, {**step.snapshot(), **kept})
             last = time.monotonic()
     return tuple(history)
 
@@ -230,6 +234,7 @@ def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[
     """A layer learns, a head is fitted, and the model is measured as any other."""
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
+    told = 0
     work = learning_model(
         run.rule,
         run.head,
@@ -252,7 +257,9 @@ def _of_learnt(run: Run, examples: Examples, root: Path, key: str) -> Generator[
         if moment.logged is not None:
             history.append(moment.logged)
         if moment.logged is not None or moment.said or moment.done % max(1, moment.total // LOGGED_STEPS) == 0:
-            yield Event(name_of(run), moment.what, moment.done, moment.total, said=moment.said)
+            logged = tuple(history[told:])
+            yield Event(name_of(run), moment.what, moment.done, moment.total, said=moment.said, logged=logged)
+            told = len(history)
         if moment.last or time.monotonic() - last > CHECKPOINT_SECONDS:
             records.write_checkpoint(root, key, {**moment.snapshot(), "history": json.dumps(history)})
             last = time.monotonic()

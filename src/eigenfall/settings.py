@@ -1,7 +1,7 @@
 """One run as a value: everything that says what it does, as plain values for its hash, and what it owes to whom."""
 
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal
 
 from torch import nn
@@ -9,6 +9,7 @@ from torch import nn
 from eigenfall import parts
 from eigenfall.architectures.imported import Imported
 from eigenfall.atomic import sha256
+from eigenfall.check import one_of
 from eigenfall.learning import Learning
 from eigenfall.packing import sha256_of
 from eigenfall.plans import Plan
@@ -18,8 +19,15 @@ from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.training import Training
 from eigenfall.types import Measurement
 
-SEVERAL = ("spectra", "fits", "probe_fits", "dimensions", "smoothness", "corruptions")
-"""Settings of a plan that are parts."""
+SEVERAL = {
+    "spectra": "spectra",
+    "fits": "fits",
+    "probe_fits": "fits",
+    "dimensions": "dimensions",
+    "smoothness": "smoothness",
+    "corruptions": "corruptions",
+}
+"""Settings of a plan that are parts, and of which kind."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +98,28 @@ def plan_settings(plan: Plan) -> dict[str, Any]:
     return told
 
 
+def plan_of(settings: Mapping[str, Any], foreign: bool = True) -> Plan:
+    """The plan that a record tells: `plan_settings` the other way round.
+
+    Args:
+        settings: of a record's measurement.
+        foreign: whether dotted parts may be imported, which runs what is in their modules.
+
+    Raises:
+        ValueError: for a setting or a part that this eigenfall does not know.
+    """
+    known = [field.name for field in fields(Plan)]
+    for name in settings:
+        one_of(name, known, "setting of a measurement")
+    one_of(settings.get("preset", "none"), (*PRESETS, "none"), "bundle of attacks")
+    read = {
+        name: None if settings[name] is None else tuple(parts.read(kind, text, foreign) for text in settings[name])
+        for name, kind in SEVERAL.items()
+        if name in settings
+    }
+    return Plan(**{**settings, **read})
+
+
 def training_settings(training: Training) -> dict[str, Any]:
     """How weights are fitted as plain values. Bounds are the data's; adversarial settings only if there are any.
 
@@ -128,9 +158,9 @@ def settings_of(run: Run, digest: str, model: nn.Module | None = None, twin: nn.
         found["penalties"] = [parts.spell(penalty) for penalty in run.penalties]
         found["training"] = training_settings(run.training)
     if model is not None and (run.verb == "measure" or isinstance(run.architecture, Imported)):
-        found["model"] = _digest(model)
+        found["model"] = model_digest(model)
     if twin is not None:
-        found["twin"] = {"architecture": parts.spell(run.twin), "model": _digest(twin)}
+        found["twin"] = {"architecture": parts.spell(run.twin), "model": model_digest(twin)}
     return found | {"measurement": plan_settings(run.plan), "stimuli": run.stimuli}
 
 
@@ -141,7 +171,8 @@ def follows(run: Run) -> bool:
     return run.verb == "train" and run.twin is None and not isinstance(run.architecture, Imported)
 
 
-def _digest(model: nn.Module) -> str:
+def model_digest(model: nn.Module) -> str:
+    """SHA-256 of a model's modules, as they print, and weights."""
     return sha256(f"{model} {sha256_of(model.state_dict())}".encode())
 
 

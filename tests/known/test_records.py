@@ -137,7 +137,7 @@ def test_the_same_run_is_written_the_same(tmp_path):
 
 def test_versions_say_what_numbers_depend_on():
     found = records.versions()
-    assert list(found) == ["eigenfall", "python", "torch", "numpy", "platform", "threads"]
+    assert list(found) == ["eigenfall", "python", "torch", "numpy", "platform", "threads", "instructions"]
     assert found["torch"] == torch.__version__
     assert found["threads"] == "1"
     assert all(isinstance(text, str) for text in found.values())

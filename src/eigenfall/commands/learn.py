@@ -15,6 +15,7 @@ from eigenfall.optimisation import PRESETS as TRAININGS
 from eigenfall.optimisation import Training, shortened
 from eigenfall.pruning import PRESETS, Pruning
 from eigenfall.settings import Run
+from eigenfall.tracking import Tracker
 
 LAYERS = ("currents", "hidden1")
 """What is measured unless layers are named: the currents, and what the head's activation makes of them."""
@@ -101,6 +102,8 @@ def learn(
     asked: Annotated[LearnRuns, tyro.conf.arg(name="")] = LearnRuns(),
     workers: int = 0,
     output: Path = Path("runs"),
+    track: Tracker = "none",
+    track_project: str = "eigenfall",
     json: str = "",
 ) -> None:
     """Learn layers by a local rule, without targets, one per seed; fit a head on each, measure it, keep a record.
@@ -111,9 +114,11 @@ def learn(
         asked: what learns, and how it is measured.
         workers: runs side by side; 0: as many as cores, or as GPUs.
         output: folder of the records.
+        track: log runs as they go with trackio or wandb, if you have it; none: not.
+        track_project: the tracker's project.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    finish(asked.runs(), output, workers_for(workers, asked.device), json, "Learnt layers")
+    finish(asked.runs(), output, workers_for(workers, asked.device), json, "Learnt layers", track, track_project)
 
 
 def pruning_of(name: str) -> Pruning | None:

@@ -16,6 +16,7 @@ from eigenfall.commands.summary import gathered, show, show_attacked, show_recor
 from eigenfall.runs import device_for
 from eigenfall.settings import Run
 from eigenfall.sweep import execute_all, gpus
+from eigenfall.tracking import Tracker, tracked
 from eigenfall.training import Training
 
 
@@ -114,6 +115,8 @@ def train(
     asked: Annotated[TrainRuns, tyro.conf.arg(name="")] = TrainRuns(),
     workers: int = 0,
     output: Path = Path("runs"),
+    track: Tracker = "none",
+    track_project: str = "eigenfall",
     json: str = "",
 ) -> None:
     """Train networks under penalties, one per seed; measure each; keep a record of each.
@@ -124,9 +127,11 @@ def train(
         asked: what is trained, and how it is measured.
         workers: runs side by side; 0: as many as cores, or as GPUs.
         output: folder of the records.
+        track: log runs as they go with trackio or wandb, if you have it; none: not.
+        track_project: the tracker's project.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
     """
-    finish(asked.runs(), output, workers_for(workers, asked.device), json, "Trained runs")
+    finish(asked.runs(), output, workers_for(workers, asked.device), json, "Trained runs", track, track_project)
 
 
 def default_workers(device: str = "cpu") -> int:
@@ -147,9 +152,18 @@ def workers_for(asked: int, device: str = "cpu") -> int:
     return asked or default_workers(device)
 
 
-def finish(runs: list[Run], output: Path, workers: int, json: str, title: str) -> list[Path]:
+def finish(
+    runs: list[Run],
+    output: Path,
+    workers: int,
+    json: str,
+    title: str,
+    track: Tracker = "none",
+    project: str = "eigenfall",
+) -> list[Path]:
     """Execute runs under progress, print their table, write their rows; a failed run makes the command fail."""
-    finished, failed = screen.followed(execute_all(runs, output, workers), len(runs))
+    events = tracked(execute_all(runs, output, workers), runs, track, project)
+    finished, failed = screen.followed(events, len(runs))
     found = gathered(finished)
     if found:
         console = screen.printing(json)
