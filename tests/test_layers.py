@@ -70,7 +70,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("runs",),
     # 4, 5, 6, 7
     ("sweep",),
-    ("papers", "atlas"),
+    ("papers",),
+    ("atlas",),
     ("report",),
     ("commands",),
     ("cli",),
