@@ -18,6 +18,7 @@ COMMANDS = {
     "attack": "accuracy of a model under the attacks that you name",
     "compare": "paired tests between finished runs",
     "report": "one self-contained HTML page from finished runs",
+    "atlas": "every way of making a representation side by side, and what goes with robustness",
     "reproduce": "a paper's arms: ours, the band, verdict",
     "parts": "what there is to choose from, and each part's settings",
     "data": "data sets: where they are read from, fetch, verify",
@@ -32,6 +33,7 @@ examples:
   eigenfall learn --rule krotov:p=3,k=2 --data digits --units 100 --seeds 3
   eigenfall attack runs/plain-s0-1a2b3c4d5e6f --attack pgd:steps=40,loss=margin --epsilons 0.05 0.1
   eigenfall report runs --open
+  eigenfall atlas --scale quick
   eigenfall parts penalties spectral
 
 A part is written name, name@preset, or name:setting=value,setting=value; a tuple's values are joined by /.

@@ -67,8 +67,8 @@ class MLP:
             A module with `hidden1`, `hidden2`, … and `readout`.
 
         Raises:
-            ValueError: if there is no hidden layer, a width is below 1, no such layer to whiten, dropout is not from 0 to
-                below 1, or the inputs are not images.
+            ValueError: if there is no hidden layer, a width is below 1, no such layer to whiten, dropout is not from 0
+                to below 1, or the inputs are not images.
 
         Example:
             >>> from eigenfall.datasets.digits import Digits

@@ -145,12 +145,12 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
         ValueError: for an unknown method.
     """
     chosen = [method_of(name) for name in dict.fromkeys(names)] or METHODS
-    here = [(net, size) for (at, net), size in SIZES.items() if at == scale]
-    every = sorted({seed for _, size in here for seed in size.seeds if not seeds or seed in seeds})
+    here: dict[Net, Size] = {net: size for (at, net), size in SIZES.items() if at == scale}
+    every = sorted({seed for size in here.values() for seed in size.seeds if not seeds or seed in seeds})
     return [
         run(method, net, size, seed)
         for seed in every
-        for net, size in here
+        for net, size in here.items()
         for method in chosen
         if seed in size.seeds and (net == "shallow" or method.rule is None)
     ]

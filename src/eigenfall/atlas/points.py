@@ -1,14 +1,14 @@
 """From records to the atlas: what is read off each run, the same of all.
 
-    worst case      share of images that are right and that margin, DLR and scaled cross-entropy, from two starts each,
-                    all leave standing at the size's ε (L∞)
-    PGD on margin   the same of the first of these alone
-    noise           share of draws of normal noise of the size's standard deviation, and of images, that are right
-    distance        median over images of the smallest L∞ perturbation that two searches find; 0 for a wrong image
-    α               exponent of each hidden layer's spectrum over the training images; of the last one in figures
-    dimension       participation ratio of the last hidden layer
-    Jacobian norm   median over test images of ‖∂ logits/∂ pixels‖_F
-    margin          median over test images of the target's logit less the largest other
+worst case      share of images that are right and that margin, DLR and scaled cross-entropy, from two starts each,
+                all leave standing at the size's ε (L∞)
+PGD on margin   the same of the first of these alone
+noise           share of draws of normal noise of the size's standard deviation, and of images, that are right
+distance        median over images of the smallest L∞ perturbation that two searches find; 0 for a wrong image
+α               exponent of each hidden layer's spectrum over the training images; of the last one in figures
+dimension       participation ratio of the last hidden layer
+Jacobian norm   median over test images of ‖∂ logits/∂ pixels‖_F
+margin          median over test images of the target's logit less the largest other
 """
 
 import math
@@ -51,10 +51,10 @@ def axes(size: Size, layers: int) -> dict[str, AtlasAxis]:
     """What is told of every run, in the order of the table."""
     told = {
         CLEAN: AtlasAxis("clean accuracy", "%", better="high"),
-        WORST: AtlasAxis(f"worst case, ε = {size.epsilon:.3g}", "%", better="high"),
-        PGD: AtlasAxis(f"PGD on margin, ε = {size.epsilon:.3g}", "%", better="high"),
+        WORST: AtlasAxis(f"worst case, ε = {size.epsilon:.3g}", "%", better="high", judged=True),
+        PGD: AtlasAxis(f"PGD on margin, ε = {size.epsilon:.3g}", "%", better="high", judged=True),
         NOISE: AtlasAxis(f"noise, σ = {size.sigma:g}", "%", better="high"),
-        DISTANCE: AtlasAxis("median smallest perturbation", "L∞, pixels", better="high"),
+        DISTANCE: AtlasAxis("median smallest perturbation", "L∞, pixels", better="high", judged=True),
         ALPHA: AtlasAxis("α of the last hidden layer"),
     }
     if layers > 1:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from eigenfall.statistics import t_interval
 from eigenfall.types.spectra import Estimate
@@ -17,12 +18,14 @@ class AtlasAxis:
         unit: of both; "%" for a share of the images, which then goes from 0 to 100.
         log: whether its axis is logarithmic.
         better: "high" or "low" where one of them is; empty: neither.
+        judged: whether it is what attacks leave, so that a check that FAILs takes it away.
     """
 
     heading: str
     unit: str = ""
     log: bool = False
-    better: str = ""
+    better: Literal["high", "low", ""] = ""
+    judged: bool = False
 
     @property
     def label(self) -> str:
@@ -86,9 +89,7 @@ class Atlas:
 
     def of(self, method: str, architecture: str) -> tuple[AtlasPoint, ...]:
         """A method's runs in an architecture."""
-        return tuple(
-            point for point in self.points if (point.method, point.architecture) == (method, architecture)
-        )
+        return tuple(point for point in self.points if (point.method, point.architecture) == (method, architecture))
 
     def mean(self, method: str, architecture: str, axis: str) -> Estimate:
         """Mean over those of a method's runs that have this number, with Student's interval; NaN if none has it.
