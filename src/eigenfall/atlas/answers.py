@@ -4,7 +4,9 @@ association   rank correlation of an outcome (smallest perturbation, worst case,
               margin and clean accuracy, each with the others held, over all runs; a method with all its seeds is left
               out at a time
 necessary     of a spectrum near 1/n: fails where a method further from it is more robust than every method near it
-sufficient    fails where a method near it is no more robust than plain training
+sufficient    fails where a method near it is less robust than plain training, and is open where one is not told apart
+
+Both compare intervals over seeds, and are asked of three seeds or more.
 
 A run whose checks FAIL, that is wrong on half of the images, or that lacks a number is left out, and told.
 """
@@ -35,6 +37,8 @@ HALF = 50.0
 """Clean accuracy, %, below which the median smallest perturbation is 0 whatever the method."""
 NEAR = 0.15
 """An exponent within so much of 1 is 1/n."""
+FEWEST_SEEDS = 3
+"""Runs of each method behind a verdict on 1/n."""
 
 
 # --------------------------------------------------------------------------------- what is compared
@@ -92,6 +96,11 @@ def associations(atlas: Atlas, architecture: str, outcome: str, exponent: str = 
     return associated(outcomes, numbers, methods)
 
 
+def with_ends(estimate: Estimate) -> str:
+    """A number with its interval, minus signs true."""
+    return with_interval(estimate).replace("-", "−")
+
+
 def told_apart(estimate: Estimate) -> bool:
     """Whether an interval lies off 0."""
     return estimate.low > 0 or estimate.high < 0
@@ -139,11 +148,11 @@ def most_robust(atlas: Atlas, architecture: str) -> str:
     if PLAIN not in by or len(by) < 2:
         return ""
     first = max(by, key=lambda method: by[method].value)
-    equals = [method for method in by if method != first and not _parts(by[first], by[method])]
-    told = f"{_where(atlas, architecture)}{first} stands the largest perturbations of {len(by)} methods: "
-    told += f"half of the images up to {with_interval(by[first])} (L∞, pixels; {_clean(atlas, first, architecture)})"
+    equals = [method for method in by if method != first and _overlap(by[first], by[method])]
+    told = f"{_where(atlas, architecture)}{_capital(first)} stands the largest perturbations of {len(by)} methods: "
+    told += f"half of the images up to {with_ends(by[first])} (L∞, pixels; {_clean(atlas, first, architecture)})"
     if first != PLAIN:
-        told += f", plain training up to {with_interval(by[PLAIN])} ({_clean(atlas, PLAIN, architecture)})"
+        told += f", plain training up to {with_ends(by[PLAIN])} ({_clean(atlas, PLAIN, architecture)})"
     return f"{told}{f'; not told apart from it: {_listed(equals)}' if equals else ''}."
 
 
@@ -152,8 +161,8 @@ def what_goes_with_it(atlas: Atlas, architecture: str) -> str:
     found = associations(atlas, architecture, DISTANCE)
     if not found:
         return ""
-    apart = [f"{name} ({with_interval(one.partial)})" for name, one in found.items() if told_apart(one.partial)]
-    still = [f"{name} ({with_interval(one.partial)})" for name, one in found.items() if not told_apart(one.partial)]
+    apart = [f"{name} ({with_ends(one.partial)})" for name, one in found.items() if told_apart(one.partial)]
+    still = [f"{name} ({with_ends(one.partial)})" for name, one in found.items() if not told_apart(one.partial)]
     some = next(iter(found.values()))
     told = f"Over {some.models} runs of {some.groups} methods, each number with the others held, that distance "
     told += f"goes with {_listed(apart)}" if apart else "goes with none of them beyond its interval"
@@ -176,6 +185,9 @@ def near_one(atlas: Atlas, architecture: str) -> str:
     away = [method for method in by if abs(alphas[method] - 1) > NEAR]
     if PLAIN not in by:
         return ""
+    fewest = min(len(atlas.of(method, architecture)) for method in by)
+    if fewest < FEWEST_SEEDS:
+        return f"Whether 1/n is necessary or sufficient is not judged by fewer than {FEWEST_SEEDS} seeds."
     if not near:
         return f"No method's α lies within {NEAR:g} of 1."
     told = f"Within {NEAR:g} of 1 lies α of {_listed([_alpha(method, alphas) for method in near])}; "
@@ -190,10 +202,11 @@ def near_one(atlas: Atlas, architecture: str) -> str:
     others = [method for method in near if method != PLAIN]
     if not others:
         return f"{told}."
-    short = [method for method in others if not _parts(by[method], by[PLAIN])]
-    verdict = "not sufficient" if short else "not shown to be insufficient"
-    count = f"{len(short)} of {len(others)}" if short else "none"
-    return f"{told}, and {count} of those beside plain training not beyond it: {verdict}."
+    more = [method for method in others if _parts(by[method], by[PLAIN])]
+    less = [method for method in others if _parts(by[PLAIN], by[method])]
+    verdict = "not sufficient" if less else "not shown to be insufficient" if more == others else "open as sufficient"
+    counts = f"{len(more)} more, {len(less)} less, {len(others) - len(more) - len(less)} not told apart"
+    return f"{told}. Of the {len(others)} beside plain training, held against it: {counts}: 1/n is {verdict}."
 
 
 # ---------------------------------------------------------------------------------- parts of sentences
@@ -210,13 +223,18 @@ def _distances(atlas: Atlas, architecture: str) -> dict[str, Estimate]:
     }
 
 
+def _overlap(one: Estimate, other: Estimate) -> bool:
+    """Whether two intervals are there, and not apart."""
+    return one.low <= other.high and other.low <= one.high
+
+
 def _parts(above: Estimate, below: Estimate) -> bool:
     """Whether an estimate lies above another beyond both intervals; one without an interval never does."""
     return above.low > below.high
 
 
 def _alpha(method: str, alphas: dict[str, float]) -> str:
-    return f"{method} ({alphas[method]:.2f})"
+    return f"{method} ({_signed(alphas[method])})"
 
 
 def _clean(atlas: Atlas, method: str, architecture: str) -> str:
@@ -225,7 +243,12 @@ def _clean(atlas: Atlas, method: str, architecture: str) -> str:
 
 def _both(one: Association) -> str:
     """A correlation with the others held, and alone."""
-    return f"{with_interval(one.partial)}{'' if told_apart(one.partial) else ' (open)'}, {one.raw.value:.2f} alone"
+    return f"{with_ends(one.partial)}{'' if told_apart(one.partial) else ' (open)'}, {_signed(one.raw.value)} alone"
+
+
+def _signed(value: float) -> str:
+    """Two decimals, with a true minus, and none before 0."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")
 
 
 def _listed(names: Sequence[str]) -> str:

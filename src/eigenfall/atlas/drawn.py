@@ -53,7 +53,10 @@ def scattered(
         keys = [canvas.key(series(orders[name]), name) for name in names]
         for key in keys:
             key.set_linestyle("")
-        caption = "Small: a run each. Large: mean of a method’s runs, bars: 95 % intervals over seeds."
+        caption = (
+            "A colour for each family of methods. Small: a run each. Large: mean of a method’s runs, bars: 95 % "
+            "intervals over seeds."
+        )
         if len(atlas.architectures) > 1:
             fills = {"full": "filled", "none": "hollow", "left": "half filled"}
             caption += f" {_listed([f'{fills[fill]}: {one}' for fill, one in _fills(atlas).items()])}."
@@ -83,11 +86,12 @@ def correlated(found: Mapping[str, Mapping[str, Association]], title: str) -> An
             _correlations(ax, by)
             ax.set_title(plain(outcome, 60))
             ax.set_xlabel("rank correlation")
-        key = canvas.key(series(0), "the others held, bars: 95 % intervals, jackknife over methods")
+        key = canvas.key(series(0), "the others held")
         key.set_linestyle("")
         alone = canvas.hollow()
         alone.set_label("alone")
-        return canvas.finish(figure, [key, alone], "", "", 2)
+        caption = "Bars: 95 % intervals, jackknife over methods. |α − 1| is held beside the others in the place of α."
+        return canvas.finish(figure, [key, alone], caption, "", 2)
 
 
 def _panel(ax: Any, atlas: Atlas, across: str, outcome: str, at: float) -> None:
@@ -141,6 +145,7 @@ def _correlations(ax: Any, by: Mapping[str, Association]) -> None:
                 markeredgewidth=1.4, linestyle="", gid="alone", zorder=4)  # fmt: skip
         ax.plot(one.partial.value, place, marker="o", markersize=7, color=colour, linestyle="", gid="series", zorder=5)
     ax.set_xlim(-1.05, 1.05)
+    ax.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−.5", "0", ".5", "1"])
     ax.set_yticks(range(len(by)), [plain(name) for name in by])
     ax.set_ylim(len(by) - 0.5, -0.5)
 

@@ -4,6 +4,8 @@ Their numbers lie beside them as CSV, a row for each run or correlation.
 """
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from eigenfall.associations import Association
@@ -13,7 +15,6 @@ from eigenfall.atlas.points import ALPHA, CLEAN, DISTANCE, MARGIN, NOISE, SLOPE,
 from eigenfall.papers.drawn.canvas import number
 from eigenfall.papers.figuring import Figure
 from eigenfall.papers.found import Found
-from eigenfall.papers.verdicts import with_interval
 from eigenfall.rows import row
 from eigenfall.types import Atlas, Row
 
@@ -35,7 +36,7 @@ def told(atlas: Atlas, outcome: str) -> str:
         found = answers.associations(atlas, architecture, outcome)
         where = f"{architecture}: " if len(atlas.architectures) > 1 else ""
         if found:
-            parts.append(where + ", ".join(f"{name} {with_interval(one.partial)}" for name, one in found.items()))
+            parts.append(where + ", ".join(f"{name} {answers.with_ends(one.partial)}" for name, one in found.items()))
     if parts:
         return f"Rank correlation of {SHORT[outcome]} with the others held: {'; '.join(parts)}"
     architecture = next(iter(atlas.architectures))
@@ -64,12 +65,13 @@ def by_outcome(atlas: Atlas) -> dict[str, dict[str, Association]]:
 def _scatter(outcome: str) -> Figure:
     def draw(found: Found, _: Any) -> Any:
         atlas = atlas_of(found)
-        return drawn.scattered(atlas, outcome, ACROSS, {ALPHA: 1.0}, told(atlas, outcome), missing(atlas))
+        return drawn.scattered(shown(atlas), outcome, ACROSS, {ALPHA: 1.0}, told(atlas, outcome), not_shown(atlas))
 
     def rows(found: Found, _: Any) -> list[Row]:
         return [
             {"method": point.method, "architecture": point.architecture, "seed": point.seed, "run": point.run}
             | {name: point.value(name) for name in (outcome, *ACROSS)}
+            | {"left out of correlations": answers.why_not(point)}
             for point in atlas_of(found).points
         ]
 
@@ -77,21 +79,33 @@ def _scatter(outcome: str) -> Figure:
     return Figure(f"{SHORT[outcome].capitalize()} of every method", shows, (), draw, (), (), rows)
 
 
-def missing(atlas: Atlas) -> str:
-    """Which methods have no exponent to be drawn, as a sentence; empty if all have."""
-    without = [
-        method
-        for architecture in atlas.architectures
-        for method in atlas.methods(architecture)
-        if math.isnan(atlas.mean(method, architecture, ALPHA).value)
-    ]
-    return f"No exponent, so not in the first panel: {', '.join(dict.fromkeys(without))}." if without else ""
+def shown(atlas: Atlas) -> Atlas:
+    """The runs that are drawn: all that are right on more than half of the images."""
+    return replace(atlas, points=tuple(point for point in atlas.points if point.value(CLEAN) > answers.HALF))
+
+
+def not_shown(atlas: Atlas) -> str:
+    """Which methods are not drawn, or not in every panel, and why; empty if all are."""
+    drawn_there = shown(atlas).points
+    lost = dict.fromkeys(point.method for point in atlas.points if point not in drawn_there)
+    bare = dict.fromkeys(point.method for point in drawn_there if not math.isfinite(point.value(ALPHA)))
+    told = [f"Not drawn, as wrong on half of the images or more: {', '.join(lost)}." if lost else ""]
+    told.append(f"Not in the first panel, for want of an exponent: {', '.join(bare)}." if bare else "")
+    return " ".join(filter(None, told))
 
 
 def _draw_correlations(found: Found, _: Any) -> Any:
-    atlas = atlas_of(found)
-    title = answers.what_goes_with_it(atlas, atlas.architectures[0])
-    return drawn.correlated(by_outcome(atlas), title)
+    by = by_outcome(atlas_of(found))
+    return drawn.correlated(by, parted(by))
+
+
+def parted(by: Mapping[str, Mapping[str, Association]]) -> str:
+    """What each outcome goes with beyond its interval, in a sentence."""
+    told = []
+    for outcome, found in by.items():
+        names = [name for name, one in found.items() if answers.told_apart(one.partial)]
+        told.append(f"{outcome} with {' and '.join(names) or 'none of these'}")
+    return f"With the others held, what goes together beyond its interval: {'; '.join(told)}"
 
 
 def _correlation_rows(found: Found, _: Any) -> list[Row]:
@@ -134,10 +148,10 @@ FIGURES: dict[str, Figure] = {
 
 def drawable(atlas: Atlas) -> list[str]:
     """Names of the figures that these runs make."""
-    return [name for name in FIGURES if name != "correlations" or by_outcome(atlas)] if atlas.points else []
+    return [name for name in FIGURES if (by_outcome(atlas) if name == "correlations" else shown(atlas).points)]
 
 
 def headings(atlas: Atlas) -> dict[str, str]:
     """What each figure was found to show, by name: its text for whoever does not see it."""
     told_of = {name: told(atlas, outcome) for name, outcome in zip(("distance", "worst-case", "noise"), OUTCOMES)}
-    return told_of | {"correlations": " ".join(answers.findings(atlas))}
+    return told_of | {"correlations": parted(by_outcome(atlas))}

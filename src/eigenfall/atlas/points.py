@@ -61,8 +61,8 @@ def axes(size: Size, layers: int) -> dict[str, AtlasAxis]:
         told |= {f"{LAYERED}{layer}": AtlasAxis(f"α of hidden{layer}") for layer in range(1, layers + 1)}
     return told | {
         DIMENSION: AtlasAxis("participation ratio", "dimensions"),
-        SLOPE: AtlasAxis("‖J‖ of logits", "per pixel", log=True),
-        HIDDEN_SLOPE: AtlasAxis("‖J‖ of last hidden layer", "per pixel", log=True),
+        SLOPE: AtlasAxis("Jacobian norm of the logits", "per pixel", log=True),
+        HIDDEN_SLOPE: AtlasAxis("Jacobian norm of the last hidden layer", "per pixel", log=True),
         MARGIN: AtlasAxis("margin", "logits"),
     }
 

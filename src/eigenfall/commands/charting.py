@@ -96,7 +96,8 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> N
         )
     for sentence in (answers.answer(atlas), *answers.findings(atlas)):
         console.print(sentence, markup=False, soft_wrap=True)
-    drawn = figuring.saved(figures.FIGURES, found, output / "figures", figures.drawable(atlas))
+    names = figures.drawable(atlas)
+    drawn = figuring.saved(figures.FIGURES, found, output / "figures", names) if names else []
     page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
     path = templates.write(output / "report.html", _page(atlas, records, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
