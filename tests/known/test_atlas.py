@@ -425,15 +425,11 @@ def test_the_page_is_an_outline_and_runs_nothing_that_it_is_told():
     assert all(later - earlier <= 1 for earlier, later in zip(parsed.headings, parsed.headings[1:]))
 
 
-def test_runs_that_no_figure_can_show_still_make_a_page(tmp_path, capsys):
-    records = records_of({"untrained": {"clean": 0.1}}, seeds=1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(charting.page, "write", lambda *arguments: None)
-        charting._told(records, "quick", tmp_path, "")
-    assert not (tmp_path / "figures").exists()
-    page = (tmp_path / "report.html").read_text()
-    assert "untrained: 1 of 1 runs: wrong on half of the images or more." in page
-    assert "untrained" in capsys.readouterr().out
+def test_doubts_name_failed_checks_and_what_is_not_compared():
+    records = records_of({"plain": {}, "BCM": {"failed": "c"}, "untrained": {"clean": 0.1}})
+    page = charting.page_of(gathered(records, "quick"), records, [])
+    assert "checks c: what attacks find of it is no measure of robustness." in page
+    assert "BCM: 3 of 3 runs: checks c FAIL; untrained: 3 of 3 runs: wrong on half of the images or more." in page
 
 
 def test_rows_hold_every_mean_and_every_correlation():
@@ -459,6 +455,16 @@ def test_two_methods_from_the_prompt_to_the_page(tmp_path, monkeypatch):
     rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
     assert {row["method"] for row in rows if row["quantity"] == f"atlas {CLEAN}"} == {"plain", "random"}
     assert (tmp_path / "runs" / "runs.html").is_file()
+
+
+def test_a_run_that_no_figure_can_show_makes_a_page_without_figures(tmp_path, monkeypatch):
+    shrunk(monkeypatch)
+    asked = ["atlas", "--method", "untrained", "--seeds", "0", "--workers", "1", "--output", str(tmp_path / "runs")]
+    assert cli.main(asked) == 0
+    page = (tmp_path / "runs" / "report.html").read_text()
+    assert "untrained: 1 of 1 runs: wrong on half of the images or more." in page
+    assert "Nothing is compared: it takes plain training and another method." in page
+    assert not (tmp_path / "runs" / "figures").exists()
 
 
 @pytest.mark.slow

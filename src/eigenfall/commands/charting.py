@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eigenfall.atlas import answers, figures
 from eigenfall.atlas.methods import runs
-from eigenfall.atlas.points import gathered
+from eigenfall.atlas.points import ALPHA, CLEAN, DISTANCE, SLOPE, gathered
 from eigenfall.atlas.sizes import SIZES
 from eigenfall.check import need
 from eigenfall.commands import screen
@@ -15,7 +15,6 @@ from eigenfall.commands.summary import command_line, summarised
 from eigenfall.commands.train import workers_for
 from eigenfall.papers import figuring
 from eigenfall.papers.found import Found, Scale, by_arm
-from eigenfall.papers.verdicts import with_interval
 from eigenfall.records import load
 from eigenfall.report import atlas as pages
 from eigenfall.report import page, templates
@@ -30,16 +29,8 @@ from eigenfall.types import Atlas, Record
 from eigenfall.types import Row as Number
 
 TITLE = "Atlas of representations"
-SHOWN = (
-    ("clean", answers.CLEAN),
-    ("worst case", answers.WORST),
-    ("noise", answers.NOISE),
-    ("distance", answers.DISTANCE),
-    ("α", answers.ALPHA),
-    ("‖J‖", answers.SLOPE),
-    ("margin", answers.MARGIN),
-)
-"""Columns of the table in the terminal."""
+SHOWN = {"clean, %": CLEAN, "distance": DISTANCE, "α": ALPHA, "‖J‖": SLOPE}
+"""Columns of the table in the terminal, as many as fit there with their intervals; the page has them all."""
 
 
 def chart(
@@ -62,7 +53,7 @@ def chart(
     finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
     records = [load(folder) for folder in finished]
     if records:
-        _told(records, scale, output, json)
+        tell(records, scale, output, json)
     if failed:
         raise ValueError("\n".join(screen.failures(failed, len(asked))))
 
@@ -80,16 +71,16 @@ def _asked(scale: Scale, method: Sequence[str], seeds: Sequence[int]) -> list[Ru
     return asked
 
 
-def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> None:
+def tell(records: Sequence[Record], scale: Scale, output: Path, json: str) -> None:
     """Print the table and the verdict, draw figures, write pages and rows."""
     found, console = Found(scale, by_arm(records)), screen.printing(json)
     atlas = gathered(records, scale)
     for architecture in atlas.architectures:
         screen.table(
             f"{TITLE}, {scale}: {architecture}",
-            ("method", *(heading for heading, _ in SHOWN)),
+            ("method", *SHOWN),
             [
-                (method, *(_printed(atlas, method, architecture, name) for _, name in SHOWN))
+                (method, *(_printed(atlas, method, architecture, name) for name in SHOWN.values()))
                 for method in atlas.methods(architecture)
             ],
             console,
@@ -99,7 +90,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> N
     names = figures.drawable(atlas)
     drawn = figuring.saved(figures.FIGURES, found, output / "figures", names) if names else []
     page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
-    path = templates.write(output / "report.html", _page(atlas, records, drawn))
+    path = templates.write(output / "report.html", page_of(atlas, records, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*summarised(records), *rows(atlas)], json)
 
@@ -125,16 +116,16 @@ def _printed(atlas: Atlas, method: str, architecture: str, name: str) -> str:
     if atlas.axes[name].judged and any(point.failed for point in atlas.of(method, architecture)):
         return "FAIL"
     mean = atlas.mean(method, architecture, name)
-    return "–" if math.isnan(mean.value) else with_interval(mean).replace(" [", "\n[")
+    return "\n".join(filter(None, value_and_interval(mean)))
 
 
-def _page(atlas: Atlas, records: Sequence[Record], drawn: Sequence[Path]) -> str:
+def page_of(atlas: Atlas, records: Sequence[Record], drawn: Sequence[Path]) -> str:
     """The page as text."""
     shown, alts = [], figures.headings(atlas)
     for path in drawn:
         if path.suffix == ".svg":
             figure = figures.FIGURES[path.stem]
-            shown.append(Shown(figure.title, path.read_bytes(), alts[path.stem], f"{figure.shows}."))
+            shown.append(Shown(figure.title, path.read_bytes(), alts[path.stem], f"Shown: {figure.shows}."))
     return pages.html(
         f"{TITLE}, scale {atlas.scale}",
         answers.QUESTION,
