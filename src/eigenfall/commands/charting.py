@@ -87,6 +87,7 @@ def tell(records: Sequence[Record], scale: Scale, output: Path, json: str) -> No
         )
     for sentence in (answers.answer(atlas), *answers.findings(atlas)):
         console.print(sentence, markup=False, soft_wrap=True)
+    screen.messages().print("Drawing figures, writing pages", style="dim")
     names = figures.drawable(atlas)
     drawn = figuring.saved(figures.FIGURES, found, output / "figures", names) if names else []
     page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
@@ -184,7 +185,7 @@ def _doubts(atlas: Atlas, records: Sequence[Record]) -> list[Doubt]:
             told.append(Doubt(f"{listed}.", whom=f"Not compared, {architecture}"))
     unsettled = sorted({record.name for record in records if _unsettled(record)})
     if unsettled:
-        words = f"{len(unsettled)} runs of local rules had not settled: {', '.join(unsettled)}."
+        words = f"Layers that had not settled when their rule ended: {', '.join(unsettled)}."
         told.append(Doubt(words, "WARN", "Learning"))
     told.append(
         Doubt(
