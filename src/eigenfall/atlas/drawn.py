@@ -102,7 +102,8 @@ def _panel(ax: Any, atlas: Atlas, across: str, outcome: str, at: float) -> None:
             points = atlas.of(method, architecture)
             for point in points:
                 _run(ax, point, across, outcome, fill)
-            _mean(ax, *(atlas.mean(method, architecture, name) for name in (across, outcome)), points[0].order, fill)
+            x, y = (atlas.mean(method, architecture, name) for name in (across, outcome))
+            _mean(ax, x, y, points[0].order, fill)
     if not math.isnan(at):
         ax.axvline(at, color=REFERENCE, linewidth=1, linestyle=":", gid="at", zorder=0)
     ax.set_xlabel(atlas.axes[across].label)
