@@ -8,6 +8,7 @@ from pathlib import Path
 
 import exploredrecords
 import pagerecords
+import plantedatlas
 import pytest
 import recordingrecords
 import reproductions
@@ -17,6 +18,8 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
+from eigenfall.atlas.points import gathered
+from eigenfall.commands import charting
 from eigenfall.report import page, templates
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -91,6 +94,16 @@ def test_the_page_is_never_wider_than_the_screen_and_asks_for_nothing(tmp_path, 
     assert int(figures) >= 6
     assert (clipped, size, requests) == ("0", "16px", "0")
     assert colour == "rgb(255, 255, 255)"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_atlas_is_never_wider_than_the_screen_and_asks_for_nothing(tmp_path, width):
+    records = plantedatlas.records_of({"plain": {}, "Krotov-Hopfield": {"alpha": None}, "BCM": {"failed": "c"}})
+    atlas = gathered(records, "quick")
+    path = templates.write(tmp_path / "report.html", charting.page_of(atlas, records, []))
+    wide, _, _, size, colour, requests = measured(tmp_path, path, width)
+    assert int(wide) <= width
+    assert (size, requests, colour) == ("16px", "0", "rgb(255, 255, 255)")
 
 
 def test_a_dark_setting_makes_a_dark_page(tmp_path, report):

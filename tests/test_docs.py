@@ -42,7 +42,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NAMES = {path: str(path.relative_to(ROOT)) for path in (*PAGES, *EXAMPLES)}
 
-HEAVY = ("demo", "reproduce", "data fetch", "sweep grid.toml --cluster")
+HEAVY = ("demo", "reproduce", "atlas", "data fetch", "sweep grid.toml --cluster")
 MEASURED = ("--attacked", "40", "--epsilons", "0.05", "0.1", "--draws", "2", "--smoothness-inputs", "20")
 THRIFT = {
     "train": ("--steps", "30", "--workers", "1", *MEASURED),

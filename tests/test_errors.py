@@ -153,6 +153,22 @@ def test_a_question_is_asked_at_some_scales_only(capsys, tmp_path, figure, scale
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--method", "softheb"], "Expected a known method, got 'softheb'. Did you mean 'SoftHebb'?"),
+        (
+            ["--method", "plain", "--seeds", "7", "9"],
+            "Expected at least one run of seeds 0, 1, 2, 3, 4, got --seeds 7 9. Leave --seeds out.",
+        ),
+        (["--workers", "-1"], "Expected 0 workers or more, got -1. Leave --workers out: as many as cores."),
+    ],
+)
+def test_the_atlas_is_asked_for_what_it_does_not_have(capsys, tmp_path, flags, sentence):
+    assert refused(capsys, "atlas", *flags, "--output", tmp_path / "runs") == f"eigenfall: {sentence}"
+    assert not (tmp_path / "runs").exists()
+
+
 def test_what_all_runs_lack_is_said_once(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("EIGENFALL_DATA", str(tmp_path / "empty"))
     asked = ("--scale", "quick", "--arm", "KH", "--arm", "BP", "--workers", "1", "--output", tmp_path / "runs")

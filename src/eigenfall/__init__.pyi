@@ -8,6 +8,9 @@ from eigenfall.measurement import measure as measure
 from eigenfall.models import model_of as model_of
 from eigenfall.records import load as load
 from eigenfall.types import Answer as Answer
+from eigenfall.types import Atlas as Atlas
+from eigenfall.types import AtlasAxis as AtlasAxis
+from eigenfall.types import AtlasPoint as AtlasPoint
 from eigenfall.types import ByDistance as ByDistance
 from eigenfall.types import Claim as Claim
 from eigenfall.types import Convergence as Convergence

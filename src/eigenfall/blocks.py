@@ -152,6 +152,16 @@ def joined(layer: nn.Module, head: nn.Sequential) -> nn.Sequential:
     return nn.Sequential(OrderedDict(flatten=nn.Flatten(), currents=layer, **parts))
 
 
+def need_dropout(dropout: float) -> None:
+    """Refuse a share of units that is no share, or all of them."""
+    need(
+        0 <= dropout < 1,
+        expected="dropout from 0 to below 1",
+        got=f"{dropout:g}",
+        remedy="It is the share of units that is left out.",
+    )
+
+
 def need_outputs(model: nn.Module, examples: Examples) -> None:
     """Refuse a model that cannot take the inputs, or whose outputs are not one logit per class.
 

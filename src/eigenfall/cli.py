@@ -21,6 +21,7 @@ COMMANDS = {
     "verify": "do the numbers of finished runs hold? measured again from their weights",
     "export": "numbers of finished runs as CSV or Parquet; records as an archive",
     "report": "one self-contained HTML page from finished runs",
+    "atlas": "every way of making a representation side by side, and what goes with robustness",
     "reproduce": "a paper's arms: ours, the band, verdict",
     "parts": "what there is to choose from, and each part's settings",
     "data": "data sets: where they are read from, fetch, verify",
@@ -36,6 +37,7 @@ examples:
   eigenfall sweep grid.toml --workers 8
   eigenfall attack runs/plain-s0-1a2b3c4d5e6f --attack pgd:steps=40,loss=margin --epsilons 0.05 0.1
   eigenfall report runs --open
+  eigenfall atlas --scale quick
   eigenfall parts penalties spectral
   eigenfall --print-completion bash
 

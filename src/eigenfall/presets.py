@@ -5,7 +5,7 @@ AutoPGD, away from the class and towards nine others, and every check. `nassar20
 replication at small scale (published PGD and a margin PGD, the worst per input): a named one, without checks, so that
 its numbers stand beside the tables. `nassar2020_both` is `quick` with that attack, and the study's own two, beside
 it. `holzhausen2024` is `quick` with readings beside it: that study's three, slips included, and two of the smallest
-perturbations.
+perturbations. `atlas` is `quick` with one reading beside it, the smallest Linf perturbation of each image.
 
 Source: `docs/robustness.md` §3, `docs/papers/nassar2020.md`.
 """
@@ -202,6 +202,14 @@ flip; `_quick` is coarser, for MNIST."""
 for _name, (_signs, _deviations) in _GRIDS.items():
     PRESETS[_name] = read_as_holzhausen2024(_signs, _deviations)
     PRESETS[f"{_name}_corrected"] = read_as_holzhausen2024(_signs, _deviations, published=False)
+PRESETS["atlas"] = replace(
+    PRESETS["quick"],
+    readings={
+        "minimal_linf": Reading(
+            {"bisection": Bisection(PGD(steps=20)), "fmn": FMN()}, (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+        )
+    },
+)
 PRESETS["nassar2020_both"] = read_as_nassar2020(
     (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2, 0.3, 0.4), (0.02, 0.05, 0.1)
 )

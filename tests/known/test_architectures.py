@@ -120,7 +120,32 @@ def test_channel_moments_add_up_over_chunks():
     assert_close(sd, inputs.double().std((0, 2, 3), correction=0).float(), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("made", [MLP(widths=(40, 30)), CNN(channels=(4,), widths=(30,))], ids=["mlp", "cnn"])
+def test_dropout_ends_each_hidden_layer_in_training_and_is_away_in_use(made):
+    examples = images(1, 12, 12)
+    plain, model = made(examples, seeded()), replace(made, dropout=0.5)(examples, seeded())
+    assert all(torch.equal(one, other) for one, other in zip(plain.parameters(), model.parameters(), strict=True))
+    assert [list(dict(layer.named_children()))[-1] for layer in (model.hidden1, model.hidden2)] == ["dropout"] * 2
+    assert torch.equal(model.eval()(examples.test.inputs), plain.eval()(examples.test.inputs))
+    torch.manual_seed(0)
+    _, hidden = hidden_of(model.train(), examples.train.inputs, ["hidden2"])
+    assert 0.35 < float((hidden["hidden2"] == 0).double().mean()) < 0.65
+
+
+def test_a_network_without_dropout_is_written_as_before():
+    assert "dropout" not in parts.spell(MLP())
+    assert "dropout" not in parts.spell(parts.read("architectures", "cnn@nassar2020"))
+    assert parts.spell(MLP(dropout=0.2)).endswith(",dropout=0.2")
+
+
 # -------------------------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize("made", [MLP(dropout=1.0), CNN(dropout=1.0)], ids=["mlp", "cnn"])
+def test_all_units_dropped_is_refused(made):
+    assert refusal(made, images(1, 28, 28), seeded()) == (
+        "Expected dropout from 0 to below 1, got 1. It is the share of units that is left out."
+    )
 
 
 def test_small_images_are_refused():

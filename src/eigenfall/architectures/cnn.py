@@ -16,7 +16,16 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from eigenfall.blocks import Activation, BatchNorm, Normalisation, first_modules, hidden_layer, need_images, seeded
+from eigenfall.blocks import (
+    Activation,
+    BatchNorm,
+    Normalisation,
+    first_modules,
+    hidden_layer,
+    need_dropout,
+    need_images,
+    seeded,
+)
 from eigenfall.check import need
 from eigenfall.defaults import later
 from eigenfall.types import Examples
@@ -36,6 +45,7 @@ class CNN:
         whiten: the method by which one hidden layer is whitened.
         whitened_layer: which, counted from 1: the last convolutional one, whose maps are flattened first, or one after.
         whitening_statistics: "running", eval mode uses what is remembered of training; "batch", each batch's own.
+        dropout: share of each hidden layer's values that is set to zero in each training pass, after all that.
     """
 
     cite: ClassVar[str] = "nassar2020"
@@ -47,6 +57,7 @@ class CNN:
     whiten: Whitening = later("none")
     whitened_layer: int = later(2)
     whitening_statistics: Statistics = later("running")
+    dropout: float = later(0.0)
 
     def __call__(self, examples: Examples, generator: torch.Generator) -> nn.Module:
         """Build the network with torch's default initialisation.
@@ -59,8 +70,8 @@ class CNN:
             A module with `hidden1`, `hidden2`, … (maps after pooling, then fully connected layers) and `readout`.
 
         Raises:
-            ValueError: if there is no convolutional layer, a width is below 1, no such layer to whiten, or the inputs
-                are not images or too small for so many poolings.
+            ValueError: if there is no convolutional layer, a width is below 1, no such layer to whiten, dropout is not
+                from 0 to below 1, or the inputs are not images or too small for so many poolings.
         """
         need(
             len(self.channels) > 0 and min((*self.channels, *self.widths)) >= 1,
@@ -75,6 +86,7 @@ class CNN:
             got=f"whitened_layer={self.whitened_layer}",
             remedy="Name one of them, or use whiten=none.",
         )
+        need_dropout(self.dropout)
         need_images(examples, "a cnn")
         maps, *sides = examples.train.inputs.shape[1:]
         smallest = _smallest_side(len(self.channels))
@@ -101,6 +113,8 @@ class CNN:
             hidden = modules[f"hidden{self.whitened_layer}"]
             hidden.add_module("flatten", nn.Flatten())
             hidden.add_module("whiten", Whiten(width, self.whiten, statistics=self.whitening_statistics))
+        for place in range(1, hidden_layers + 1) if self.dropout > 0 else ():
+            modules[f"hidden{place}"].add_module("dropout", nn.Dropout(self.dropout))
         return nn.Sequential(modules)
 
 
@@ -121,6 +135,7 @@ _MNIST = CNN(
     whiten="none",
     whitened_layer=2,
     whitening_statistics="running",
+    dropout=0.0,
 )
 _CIFAR10 = replace(_MNIST, normalise="channels")
 

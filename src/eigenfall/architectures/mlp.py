@@ -15,7 +15,16 @@ from typing import ClassVar
 import torch
 from torch import nn
 
-from eigenfall.blocks import Activation, BatchNorm, Normalisation, first_modules, hidden_layer, need_images, seeded
+from eigenfall.blocks import (
+    Activation,
+    BatchNorm,
+    Normalisation,
+    first_modules,
+    hidden_layer,
+    need_dropout,
+    need_images,
+    seeded,
+)
 from eigenfall.check import need
 from eigenfall.defaults import later
 from eigenfall.types import Examples
@@ -34,6 +43,7 @@ class MLP:
         whiten: the method by which one hidden layer is whitened.
         whitened_layer: which, counted from 1.
         whitening_statistics: "running", eval mode uses what is remembered of training; "batch", each batch's own.
+        dropout: share of each hidden layer's values that is set to zero in each training pass, after all that.
     """
 
     cite: ClassVar[str] = "nassar2020"
@@ -44,6 +54,7 @@ class MLP:
     whiten: Whitening = later("none")
     whitened_layer: int = later(2)
     whitening_statistics: Statistics = later("running")
+    dropout: float = later(0.0)
 
     def __call__(self, examples: Examples, generator: torch.Generator) -> nn.Module:
         """Build the network with torch's default initialisation.
@@ -56,8 +67,8 @@ class MLP:
             A module with `hidden1`, `hidden2`, … and `readout`.
 
         Raises:
-            ValueError: if there is no hidden layer, a width is below 1, no such layer to whiten, or the inputs are not
-                images.
+            ValueError: if there is no hidden layer, a width is below 1, no such layer to whiten, dropout is not from 0
+                to below 1, or the inputs are not images.
 
         Example:
             >>> from eigenfall.datasets.digits import Digits
@@ -77,6 +88,7 @@ class MLP:
             got=f"whitened_layer={self.whitened_layer}",
             remedy="Name one of them, or use whiten=none.",
         )
+        need_dropout(self.dropout)
         need_images(examples, "an mlp")
         modules = first_modules(examples, self.normalise)
         modules["flatten"] = nn.Flatten()
@@ -86,6 +98,8 @@ class MLP:
                 hidden = hidden_layer(nn.Linear(units, width), self.activation, self.batch_norm)
                 if self.whiten != "none" and place == self.whitened_layer:
                     hidden.add_module("whiten", Whiten(width, self.whiten, statistics=self.whitening_statistics))
+                if self.dropout > 0:
+                    hidden.add_module("dropout", nn.Dropout(self.dropout))
                 modules[f"hidden{place}"] = hidden
                 units = width
             modules["readout"] = nn.Linear(units, examples.classes)
@@ -101,6 +115,7 @@ def _nassar2020(widths: tuple[int, ...], batch_norm: BatchNorm, whiten: Whitenin
         whiten=whiten,
         whitened_layer=2,
         whitening_statistics="running" if whiten == "none" else "batch",
+        dropout=0.0,
     )
 
 

@@ -18,7 +18,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import nn
 
-from eigenfall.blocks import RePU, need_images, seeded
+from eigenfall.blocks import RePU, need_dropout, need_images, seeded
 from eigenfall.check import need
 from eigenfall.types import Examples
 
@@ -88,12 +88,7 @@ class SHLP:
             remedy="Write for instance width=200.",
         )
         need(self.power >= 1, expected="a power of 1 or more", got=f"{self.power:g}", remedy="A power of 1 is a ReLU.")
-        need(
-            0 <= self.dropout < 1,
-            expected="dropout from 0 to below 1",
-            got=f"{self.dropout:g}",
-            remedy="It is the share of units that is left out.",
-        )
+        need_dropout(self.dropout)
 
     def _hidden(self) -> nn.Module:
         """The activation, alone or with what follows it."""

@@ -4,6 +4,7 @@ Axes are named as in `docs/notation.md`. Ranks count from 1 and a window include
 inside a noun are never changed after it is made.
 """
 
+from eigenfall.types.atlas import Atlas, AtlasAxis, AtlasPoint
 from eigenfall.types.claims import Answer, Claim, ClaimVerdict, Judged
 from eigenfall.types.convergence import Convergence, Mixture, Pruned
 from eigenfall.types.corruption import CorruptionCurve
@@ -39,6 +40,9 @@ from eigenfall.types.training import ForwardPass, Penalty, Progress, Reference, 
 
 __all__ = [
     "Answer",
+    "Atlas",
+    "AtlasAxis",
+    "AtlasPoint",
     "Bounds",
     "ByDistance",
     "Claim",

@@ -1,0 +1,1 @@
+"""Every way of making a representation, side by side, measured alike: what goes with robustness."""
