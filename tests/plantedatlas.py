@@ -92,15 +92,15 @@ def records_of(numbers, seeds=3):
     ]
 
 
-def shrunk(monkeypatch):
-    """Quick with two hundred updates, a dozen units and twenty images: a second a run."""
+def shrunk(monkeypatch, steps):
+    """Quick with so many updates, a dozen units and twenty images: a second a run."""
     whole = SIZES["quick", "shallow"]
     tiny = replace(
         whole,
         network=replace(whole.network, widths=(12,)),
-        training=replace(whole.training, steps=200),
+        training=replace(whole.training, steps=steps),
         learning=replace(whole.learning, units=12, epochs=1),
-        head=replace(whole.head, steps=200),
+        head=replace(whole.head, steps=steps),
         window=(2, 10),
         attacked=20,
         smooth=8,
