@@ -204,6 +204,21 @@ def test_a_run_tells_its_numbers_and_leads_to_its_row_and_its_name_is_no_markup(
     WebDriverWait(opened, 10).until(lambda page: page.current_url.endswith("#run-1-0"))
     assert opened.switch_to.active_element.get_attribute("id") == "run-1-0"
     assert opened.execute_script("return document.querySelectorAll('img').length") == 0
+    assert opened.get_log("browser") == []
+
+
+@by_hand
+def test_pointing_at_a_run_moves_no_axis(opened):
+    """Bars that widened an axis moved the run from under the pointer, and were drawn and taken away without end."""
+    ranges = "const {xaxis, yaxis} = document.getElementById('explore-plot').layout; return [xaxis.range, yaxis.range]"
+    opened.find_element(By.ID, "explore-none").click()
+    opened.find_element(By.ID, "explore-all").click()
+    before = opened.execute_script(ranges)
+    opened.execute_script("document.getElementById('explore-plot').scrollIntoView({block: 'center'})")
+    for point in opened.find_elements(By.CSS_SELECTOR, "#explore-plot .point"):
+        ActionChains(opened).move_to_element(point).perform()
+    assert opened.execute_script(ranges) == before
+    assert opened.get_log("browser") == []
 
 
 @pytest.mark.parametrize("width", [1280, 390])

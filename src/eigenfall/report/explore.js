@@ -80,20 +80,25 @@
     place.setAttribute("aria-label", `${label(b)} against ${label(a)}. ${status.textContent} The same numbers stand in the table below.`);
   }
 
+  let pointed = null;  // Plotly forgets it while it draws the bars, so that its own click may find none
+
+  // The ranges are held: bars that moved a run from under the pointer would be taken away and drawn again without end.
   function bars(event) {
-    const last = place.data.length - 1, point = event && event.points[0].customdata;
-    if (!point) { Plotly.restyle(place, {x: [[]], y: [[]]}, [last]); return; }
+    const last = place.data.length - 1, point = event && event.points[0].customdata || null;
+    if (point === pointed) return;
+    pointed = point;
+    const drawn = change => Plotly.update(place, change, {"xaxis.autorange": false, "yaxis.autorange": false}, [last]);
+    if (!point) { drawn({x: [[]], y: [[]]}); return; }
     const ends = ([value, low, high]) => low === null || high === null ? {visible: false} :
       {type: "data", symmetric: false, array: [high - value], arrayminus: [value - low], color: colour("--ink"), thickness: 1.2};
     const [a, b] = [point.numbers[across.value], point.numbers[upright.value]];
-    Plotly.restyle(place, {x: [[a[0]]], y: [[b[0]]], error_x: [ends(a)], error_y: [ends(b)]}, [last]);
+    drawn({x: [[a[0]]], y: [[b[0]]], error_x: [ends(a)], error_y: [ends(b)]});
   }
 
-  function goto(event) {
-    const point = event.points[0].customdata;
-    const row = point && document.getElementById(point.anchor);
+  function goto() {
+    const row = pointed && document.getElementById(pointed.anchor);
     if (!row) return;
-    location.hash = point.anchor;
+    location.hash = pointed.anchor;
     row.focus({preventScroll: true});
   }
 
@@ -105,7 +110,7 @@
   draw();
   place.on("plotly_hover", bars);
   place.on("plotly_unhover", () => bars(null));
-  place.on("plotly_click", goto);
+  place.addEventListener("click", goto);
   for (const control of [across, upright, ...boxes]) control.addEventListener("change", draw);
   document.getElementById("explore-all").addEventListener("click", () => all(true));
   document.getElementById("explore-none").addEventListener("click", () => all(false));
