@@ -34,12 +34,9 @@ def need_layers(model: nn.Module, layers: Sequence[str]) -> None:
     """Refuse a layer that the model does not have, offering the nearest and listing what there is."""
     names = layer_names(model)
     for layer in layers:
-        need(
-            layer in names,
-            expected="a layer of the model",
-            got=repr(layer),
-            remedy=f"{nearest(layer, names)} Its layers are: {', '.join(names)}.",
-        )
+        if layer not in names:  # the nearest name takes longer to find than a small model's pass
+            remedy = f"{nearest(layer, names)} Its layers are: {', '.join(names)}."
+            need(False, expected="a layer of the model", got=repr(layer), remedy=remedy)
 
 
 @contextmanager
@@ -172,7 +169,12 @@ def left_as_found(
         seed: inside, random states start from it, so that a model that draws (dropout) draws the same each time.
     """
     modules = [
-        (module, module.training, dict(module._buffers), {name: dict(getattr(module, name)) for name in HOOKS})
+        (
+            module,
+            module.training,
+            dict(module._buffers),
+            [dict(hooks) if (hooks := getattr(module, name)) else None for name in HOOKS],
+        )
         for module in model.modules()
     ]
     with torch.inference_mode(False):
@@ -199,12 +201,15 @@ def left_as_found(
     finally:
         with torch.inference_mode(False):
             for module, flag, held, hooks in modules:
-                module.training = flag
+                if module.training is not flag:
+                    module.training = flag
                 module._buffers.clear()
                 module._buffers.update(held)
-                for name, before in hooks.items():
-                    getattr(module, name).clear()
-                    getattr(module, name).update(before)
+                for name, before in zip(HOOKS, hooks):
+                    now = getattr(module, name)
+                    if now or before:
+                        now.clear()
+                        now.update(before or {})
             for buffer, value in buffers:
                 _put_back(buffer, value)
             for parameter, required, gradient, value in gradients:

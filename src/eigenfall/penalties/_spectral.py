@@ -1,4 +1,4 @@
-"""What the spectral penalty remembers, what it sees of a batch, and what a subset of the ranks needs."""
+"""What the spectral penalty remembers, what it sees of a batch, and which of its settings go together."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -64,6 +64,48 @@ class Seen:
     projected: Tensor | None = None
     drawn: Int64[Tensor, " drawn"] | None = None
     remembered: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+def need_settings(part: Any) -> None:
+    """Refuse settings of which one excludes another, or that count less than one."""
+    need(
+        part.order == "rank" or part.anchor != "tau",
+        expected='an anchor that is not one eigenvalue of one batch with order="identity"',
+        got='anchor="tau"',
+        remedy='Use anchor="ema" or "window".',
+    )
+    need(
+        0 <= part.memory < 1,
+        expected="a memory from 0 to below 1",
+        got=f"{part.memory}",
+        remedy="0.9 averages over about ten batches.",
+    )
+    counts = ("k_steps", "max_age", "window", "projected")
+    for name, value in ((name, getattr(part, name)) for name in counts):
+        need(value >= 1, expected=f"{name} of 1 or more", got=f"{value}", remedy="Count in whole steps or ranks.")
+    lowest = min(part.tau) if isinstance(part.tau, tuple) else part.tau
+    need(lowest >= 0, expected="tau of 0 or more", got=f"{lowest}", remedy="10 is the paper's.")
+    for name in ("strength", "alpha", "tau"):
+        value = getattr(part, name)
+        need(
+            not isinstance(value, tuple) or len(value) in (1, len(part.layers)),
+            expected=f"one value of {name}, or one per entry of layers ({len(part.layers)})",
+            got=f"{len(value) if isinstance(value, tuple) else 1}",
+            remedy="Name the layers in the order of the values.",
+        )
+    need(
+        part.centre is None or part.estimator != "exact",
+        expected='estimator="fixed_basis" or "low_rank" with a centre',
+        got='estimator="exact"',
+        remedy="Its eigenvalues are a covariance's: leave centre out.",
+    )
+    need(
+        part.estimator != "exact" or part.zeros == "kept",
+        expected='zeros="kept" with estimator="exact"',
+        got='zeros="skipped"',
+        remedy="Rounding alone would decide which eigenvalues of a batch are terms of the sum.",
+    )
+    need_subset(part)
 
 
 def need_subset(part: Any) -> None:

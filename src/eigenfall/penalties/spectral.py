@@ -55,7 +55,7 @@ from eigenfall.check import need, one_of
 from eigenfall.defaults import later
 from eigenfall.layers import view
 from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
-from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_subset
+from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_settings
 from eigenfall.types import ForwardPass, Penalty, Reference
 
 EXCESS, TRUE_EXCESS = (
@@ -146,44 +146,7 @@ class Spectral:
     centre: float | None = later(None)
 
     def __post_init__(self) -> None:
-        need(
-            self.order == "rank" or self.anchor != "tau",
-            expected='an anchor that is not one eigenvalue of one batch with order="identity"',
-            got='anchor="tau"',
-            remedy='Use anchor="ema" or "window".',
-        )
-        need(
-            0 <= self.memory < 1,
-            expected="a memory from 0 to below 1",
-            got=f"{self.memory}",
-            remedy="0.9 averages over about ten batches.",
-        )
-        counts = ("k_steps", "max_age", "window", "projected")
-        for name, value in ((name, getattr(self, name)) for name in counts):
-            need(value >= 1, expected=f"{name} of 1 or more", got=f"{value}", remedy="Count in whole steps or ranks.")
-        lowest = min(self.tau) if isinstance(self.tau, tuple) else self.tau
-        need(lowest >= 0, expected="tau of 0 or more", got=f"{lowest}", remedy="10 is the paper's.")
-        for name in ("strength", "alpha", "tau"):
-            value = getattr(self, name)
-            need(
-                not isinstance(value, tuple) or len(value) in (1, len(self.layers)),
-                expected=f"one value of {name}, or one per entry of layers ({len(self.layers)})",
-                got=f"{len(value) if isinstance(value, tuple) else 1}",
-                remedy="Name the layers in the order of the values.",
-            )
-        need(
-            self.centre is None or self.estimator != "exact",
-            expected='estimator="fixed_basis" or "low_rank" with a centre',
-            got='estimator="exact"',
-            remedy="Its eigenvalues are a covariance's: leave centre out.",
-        )
-        need(
-            self.estimator != "exact" or self.zeros == "kept",
-            expected='zeros="kept" with estimator="exact"',
-            got='zeros="skipped"',
-            remedy="Rounding alone would decide which eigenvalues of a batch are terms of the sum.",
-        )
-        need_subset(self)
+        need_settings(self)
 
     def start(self, reference: Reference, generator: torch.Generator) -> SpectralState:
         """First basis and anchor, from the initial weights.

@@ -1,12 +1,15 @@
-"""The page: one HTML file that opens from disk, without network and without script, and prints well."""
+"""The page: one HTML file that opens from disk, without network, and prints well; without script unless asked for."""
 
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
+from eigenfall.check import given
 from eigenfall.report import arms as read
-from eigenfall.report import exponents, learnt, pictures, recording, smoothness, surroundings, tables, words
+from eigenfall.report import explore, exponents, learnt, pictures, recording, smoothness, surroundings, tables, words
 from eigenfall.report.arms import Arm
 from eigenfall.report.recorded import Recorded, recorded
 from eigenfall.report.templates import filled
@@ -16,7 +19,7 @@ from eigenfall.types import Record
 _IDENTITY = ("arm", "seed", "hash", "name")
 
 
-def write(records: Sequence[Record], path: Path, title: str, command: str) -> Path:
+def write(records: Sequence[Record], path: Path, title: str, command: str, interactive: bool = False) -> Path:
     """Write the page of some records.
 
     Args:
@@ -24,18 +27,20 @@ def write(records: Sequence[Record], path: Path, title: str, command: str) -> Pa
         path: the file; it appears whole or not at all.
         title: heading of the page.
         command: what was typed, so that a reader can repeat it.
+        interactive: put every run on axes that the reader chooses; the page is 5 MB larger.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: if there is no record.
+        ValueError: if there is no record; if it is to be interactive, and plotly is not installed, or no two numbers of
+            two runs differ.
         OSError: if the file cannot be written; nothing is left behind then.
     """
-    return written(path, html(records, title, command))
+    return written(path, html(records, title, command, interactive))
 
 
-def html(records: Sequence[Record], title: str, command: str) -> str:
+def html(records: Sequence[Record], title: str, command: str, interactive: bool = False) -> str:
     """The page as text."""
     every = read.arms(records)
     of_models = [record for record in records if "recording" not in record.run]
@@ -80,7 +85,22 @@ def html(records: Sequence[Record], title: str, command: str) -> str:
         names=[record.name for arm in every for record in arm.records],
         command=command,
         bibliography=_bibliography(every),
+        **_scripted(records, interactive),
     )
+
+
+def _scripted(records: Sequence[Record], interactive: bool) -> dict[str, Any]:
+    """What the section of every run needs, if there is to be one."""
+    if not interactive:
+        return {"explored": None}
+    shown = given(
+        explore.explored(records),
+        expected="two numbers or more that differ between runs, for an interactive page",
+        got="fewer",
+        remedy="Name the folder of several runs of models, or leave --interactive out.",
+    )
+    texts = explore.scripts()
+    return {"explored": shown, "scripts": texts, "policy": Markup(explore.policy(texts))}
 
 
 def _answer(found: Sequence[Arm], sessions: Sequence[Recorded]) -> str:

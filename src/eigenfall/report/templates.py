@@ -20,6 +20,7 @@ def filled(template: str, **values: Any) -> str:
         loader=FunctionLoader(lambda name: here.joinpath(name).read_text(encoding="utf-8")),
     )
     environment.filters["picture"] = lambda picture: Markup(picture.svg)
+    environment.filters["verbatim"] = Markup
     environment.filters["breakable"] = lambda text: Markup(str(escape(text)).replace(",", ",<wbr>"))
     style = Markup(here.joinpath("style.css").read_text(encoding="utf-8"))
     return environment.get_template(template).render(style=style, **values)

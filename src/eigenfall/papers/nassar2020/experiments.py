@@ -11,7 +11,8 @@ from eigenfall import records
 from eigenfall.papers.found import Scale
 from eigenfall.papers.nassar2020 import loophole, reasons, slipratios, slips, why
 from eigenfall.papers.nassar2020.found import Found
-from eigenfall.settings import Run
+from eigenfall.records import run_hash
+from eigenfall.settings import Run, settings_of
 from eigenfall.types import Record
 
 
@@ -37,8 +38,14 @@ EXPERIMENTS: Mapping[str, Experiment] = {
 
 
 def finished_before(scale: Scale, folder: Path) -> list[Record]:
-    """Records of experiments that a folder holds."""
+    """Records of experiments that a folder holds; those made with other settings under the same name are left out."""
     if not folder.is_dir():
         return []
-    own = {run.arm for each in EXPERIMENTS.values() for run in each.runs(scale, ())}
-    return [record for record in records.load_all(folder) if record.run["arm"] in own]
+    own = {(run.arm, run.seed): run for each in EXPERIMENTS.values() for run in each.runs(scale, ())}
+    there = [(record, own.get((record.run["arm"], record.run["seed"]))) for record in records.load_all(folder)]
+    return [record for record, run in there if run is not None and _is_of(record, run)]
+
+
+def _is_of(record: Record, run: Run) -> bool:
+    """Whether the run, on the data that the record was made of, is the record's."""
+    return run_hash(settings_of(run, record.run["inputs"])) == run_hash(record.run)

@@ -139,7 +139,7 @@ class View:
 
 CLEAN = View("clean accuracy", clean, "clean test images right, %", share=True)
 ALPHA = View("α", last_alpha, "α of the last hidden layer", at=1.0)
-STEEPNESS = View("steepness", steepness, "median norm of the Jacobian of the logits, per unit of pixels", log=True)
+STEEPNESS = View("steepness", steepness, "median norm of the logits’ Jacobian, per pixel", log=True)
 
 
 def plane(found: Found, net: Net, kinds: Sequence[str], view: View, joined: Sequence[str] = ()) -> Plane:
