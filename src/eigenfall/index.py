@@ -17,7 +17,7 @@ from typing import Any
 from eigenfall import records
 from eigenfall.atomic import sha256, write_file
 from eigenfall.check import need
-from eigenfall.packing import unpack
+from eigenfall.packing import SCALARS, unpack
 from eigenfall.rows import with_context
 from eigenfall.stages import Working, consumed
 from eigenfall.types import Row, Stage
@@ -36,6 +36,9 @@ SHOWN = (
     "staleness",
 )
 """Quantities that a list shows."""
+ATTACKS = ("headline", "fgsm", "noise")
+STATISTICS = ("mean",)
+"""Of several, those that a list shows."""
 LEFT_OUT = ("method", "run", "arm", "seed", "data")
 """What an entry's rows need not say: the first is long, the others are said by the run."""
 
@@ -48,7 +51,8 @@ class Listed:
         path: the record's folder.
         run: the run's settings, as in the record.
         version: of eigenfall, that made it.
-        rows: accuracies, exponents, norms, participation ratios and bounds; without the spelling of their methods.
+        rows: accuracies, exponents, mean norms, participation ratios and bounds, under the headline, FGSM and noise;
+            without the spelling of their methods.
     """
 
     path: Path
@@ -117,18 +121,26 @@ def _entry(path: Path) -> dict[str, Any]:
     """What a list needs of a record, as JSON."""
     content = records.read_told(path)
     rows = [
-        {key: value for key, value in row.items() if key not in LEFT_OUT}
-        for row in content["rows"]
-        if row.get("quantity") in SHOWN
+        {key: value for key, value in row.items() if key not in LEFT_OUT} for row in content["rows"] if _is_shown(row)
     ]
-    return {"run": content["run"], "version": content["eigenfall"], "rows": rows}
+    plain = all(isinstance(value, SCALARS) for row in rows for value in row.values())
+    return {"run": content["run"], "version": content["eigenfall"], "rows": rows, "plain": plain}
+
+
+def _is_shown(row: Mapping[str, Any]) -> bool:
+    return (
+        row.get("quantity") in SHOWN
+        and row.get("attack", ATTACKS[0]) in ATTACKS
+        and row.get("statistic", STATISTICS[0]) in STATISTICS
+    )
 
 
 def _listed(path: Path, entry: Mapping[str, Any]) -> Listed:
     run = unpack(entry["run"], {})
     context = {"arm": run.get("arm"), "seed": run.get("seed"), "data": run.get("data", run.get("recording"))}
     told = {"run": path.name[-12:], **{key: value for key, value in context.items() if value is not None}}
-    return Listed(path, run, entry["version"], with_context(unpack(entry["rows"], {}), told))
+    rows = entry["rows"] if entry["plain"] else unpack(entry["rows"], {})  # numbers that JSON lacks are few
+    return Listed(path, run, entry["version"], with_context(rows, told))
 
 
 def _known(path: Path) -> dict[str, Any]:

@@ -459,7 +459,7 @@ def test_no_scheduler_at_all(tmp_path, monkeypatch):
 
 SBATCH = """#!/bin/sh
 cp "$1" "$JOBS/script.$$"
-[ -z "$JOBS_RUN" ] || setsid sh "$1" > "$JOBS/log.$$" 2>&1 &
+[ -z "$JOBS_RUN" ] || setsid sh "$JOBS/script.$$" > "$JOBS/log.$$" 2>&1 &
 echo "Submitted batch job $$"
 """
 
