@@ -17,8 +17,7 @@ import typing
 import warnings
 from collections import defaultdict
 from functools import partial
-from importlib.metadata import EntryPoint
-from typing import Any
+from typing import Any, NamedTuple
 
 from eigenfall.check import need, one_of
 from eigenfall.contracts import need_contract
@@ -54,22 +53,29 @@ def _own(kind: str) -> dict[str, str]:
     return {name: place for name, place in found.items() if not name.startswith("_")}
 
 
-def _brought(kind: str) -> dict[str, list[EntryPoint]]:
-    """Entry points of installed packages by name; two that lead to one place count once."""
-    found: dict[str, dict[str, EntryPoint]] = defaultdict(dict)
-    for point in importlib.metadata.entry_points(group=f"eigenfall.{kind}"):
-        found[point.name].setdefault(_place(point), point)
-    return {name: list(points.values()) for name, points in found.items()}
+class _Brought(NamedTuple):
+    """A part of an installed package."""
+
+    place: str  # `module` or `module:Class`; extras that an entry point names are none of ours
+    package: str
+
+    def __str__(self) -> str:
+        return f"{self.place} (of the package {self.package})"
 
 
-def _place(point: EntryPoint) -> str:
-    """Where an entry point leads, `module` or `module:Class`; extras that it names are none of ours."""
-    return f"{point.module}:{point.attr}" if point.attr else point.module
+def _brought(kind: str) -> dict[str, list[_Brought]]:
+    """Entry points of installed packages by name; two that lead to one place count once.
 
-
-def _told(point: EntryPoint) -> str:
-    """Where an entry point leads, and whose it is."""
-    return f"{_place(point)} (of the package {point.dist.name})" if point.dist else _place(point)
+    The distributions are asked, not `entry_points`: its points lose their package once `importlib_metadata` is
+    imported, as dask does.
+    """
+    found: dict[str, dict[str, _Brought]] = defaultdict(dict)
+    for package in importlib.metadata.distributions():
+        for point in package.entry_points:
+            if point.group == f"eigenfall.{kind}":
+                place = f"{point.module}:{point.attr}" if point.attr else point.module
+                found[point.name].setdefault(place, _Brought(place, package.metadata["Name"]))
+    return {name: list(places.values()) for name, places in found.items()}
 
 
 def names(kind: str) -> tuple[str, ...]:
@@ -102,7 +108,7 @@ def part_class(kind: str, name: str, foreign: bool = True) -> type:
     )
     place = own.get(name) or _place_of(kind, name, brought.get(name, []))
     if name in own and name in brought:
-        others = ", ".join(map(_told, brought[name]))
+        others = ", ".join(map(str, brought[name]))
         warnings.warn(f"{name!r} is eigenfall's own part of kind {kind}. For {others} write its path.", stacklevel=2)
     found = _imported(place, name, brought.get(name, []) if name not in own else [])
     need(
@@ -115,18 +121,18 @@ def part_class(kind: str, name: str, foreign: bool = True) -> type:
     return found
 
 
-def _place_of(kind: str, name: str, points: list[EntryPoint]) -> str:
+def _place_of(kind: str, name: str, points: list[_Brought]) -> str:
     """Where the entry points of one name lead; a dotted path leads where it says."""
     need(
         len(points) < 2,
         expected=f"one part of kind {kind} with the name {name!r}",
-        got=" and ".join(sorted(map(_told, points))),
+        got=" and ".join(sorted(map(str, points))),
         remedy="Write the path of the one that you mean, or remove a package.",
     )
-    return _place(points[0]) if points else name
+    return points[0].place if points else name
 
 
-def _imported(place: str, name: str, points: list[EntryPoint]) -> Any:
+def _imported(place: str, name: str, points: list[_Brought]) -> Any:
     """What lies at `module` or `module:Class`."""
     module_path, _, attribute = place.partition(":")
     try:
@@ -135,7 +141,7 @@ def _imported(place: str, name: str, points: list[EntryPoint]) -> Any:
     except (Exception, SystemExit) as reason:  # somebody else's module may raise anything while it is imported
         if module_path.startswith("eigenfall."):
             raise
-        path = f"{name!r}, {_told(points[0])}," if points else repr(name)
+        path = f"{name!r}, {points[0]}," if points else repr(name)
         raise ValueError(
             f"Expected {path} to be importable as package.module:Class, got {type(reason).__name__}: {reason}. "
             f"{'Mend the package, or remove it.' if points else 'Install the package, or mend the name.'}"
@@ -190,7 +196,7 @@ def name_of(part: Any) -> str:
         return made.__module__.rpartition(".")[2]
     for kind in KINDS:
         for name, points in _brought(kind).items():
-            module, _, attribute = _place(points[0]).partition(":")
+            module, _, attribute = points[0].place.partition(":")
             here = module == made.__module__ and attribute in ("", made.__qualname__)
             if here and len(points) == 1 and name not in _own(kind):
                 return name

@@ -82,8 +82,8 @@ def words_of(command: str) -> dict[str, tuple[str, ...]]:
     hints = typing.get_type_hints(function)
     found: dict[str, tuple[str, ...]] = {}
     for parameter in inspect.signature(function).parameters.values():
-        if dataclasses.is_dataclass(parameter.default):
-            found |= _flags(typing.get_type_hints(type(parameter.default)))
+        if dataclasses.is_dataclass(hints[parameter.name]):
+            found |= _flags(typing.get_type_hints(hints[parameter.name]))
         elif "Positional" in str(typing.get_type_hints(function, include_extras=True)[parameter.name]):
             found[""] = found.get("", ()) or tuple(_literals(hints[parameter.name]))
         else:
@@ -96,7 +96,9 @@ def _flags(hints: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     found: dict[str, tuple[str, ...]] = {}
     for name, hint in hints.items():
         flag = name.replace("_", "-")
-        if hint is bool:
+        if dataclasses.is_dataclass(hint):  # settings that several commands share
+            found |= _flags(typing.get_type_hints(hint))
+        elif hint is bool:
             found |= {f"--{flag}": (), f"--no-{flag}": ()}
         else:
             found[f"--{flag}"] = parts.names(KIND_OF[name]) if name in KIND_OF else tuple(_literals(hint))
