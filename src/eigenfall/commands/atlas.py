@@ -13,6 +13,7 @@ def atlas(
     workers: int = 0,
     output: Path | None = None,
     json: str = "",
+    interactive: bool = False,
 ) -> None:
     """Make a representation in every way that there is, measure all alike, and say what goes with robustness.
 
@@ -29,7 +30,8 @@ def atlas(
         workers: runs side by side; 0: as many as cores.
         output: folder of the records; by default runs/atlas-SCALE.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
+        interactive: put every run on axes that the reader chooses, in runs.html; needs plotly.
     """
     from eigenfall.commands.charting import chart
 
-    chart(scale, method, seeds, workers, output, json)
+    chart(scale, method, seeds, workers, output, json, interactive)

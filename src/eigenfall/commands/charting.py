@@ -10,14 +10,14 @@ from eigenfall.atlas.points import ALPHA, CLEAN, DISTANCE, SLOPE, gathered
 from eigenfall.atlas.sizes import SIZES
 from eigenfall.check import need
 from eigenfall.commands import screen
-from eigenfall.commands.reproducing import sizes
+from eigenfall.commands.reproducing import every_run, need_plotly, sizes
 from eigenfall.commands.summary import command_line, summarised
 from eigenfall.commands.train import workers_for
 from eigenfall.papers import figuring
 from eigenfall.papers.found import Found, Scale, by_arm
 from eigenfall.records import load
 from eigenfall.report import atlas as pages
-from eigenfall.report import page, templates
+from eigenfall.report import templates
 from eigenfall.report.numbers import value_and_interval
 from eigenfall.report.reproduction import Doubt, Shown
 from eigenfall.report.tables import Cell, Row, Table
@@ -40,8 +40,10 @@ def chart(
     workers: int,
     output: Path | None,
     json: str,
+    interactive: bool = False,
 ) -> None:
     """Run what is asked for, print the table and the verdict, draw every figure, write the page."""
+    need_plotly(interactive)
     output = output or Path("runs") / f"atlas-{scale}"
     asked = _asked(scale, method, seeds)
     device = SIZES[scale, "shallow"].device
@@ -53,7 +55,7 @@ def chart(
     finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
     records = [load(folder) for folder in finished]
     if records:
-        tell(records, scale, output, json)
+        tell(records, scale, output, json, interactive)
     if failed:
         raise ValueError("\n".join(screen.failures(failed, len(asked))))
 
@@ -71,7 +73,7 @@ def _asked(scale: Scale, method: Sequence[str], seeds: Sequence[int]) -> list[Ru
     return asked
 
 
-def tell(records: Sequence[Record], scale: Scale, output: Path, json: str) -> None:
+def tell(records: Sequence[Record], scale: Scale, output: Path, json: str, interactive: bool = False) -> None:
     """Print the table and the verdict, draw figures, write pages and rows."""
     found, console = Found(scale, by_arm(records)), screen.printing(json)
     atlas = gathered(records, scale)
@@ -90,7 +92,7 @@ def tell(records: Sequence[Record], scale: Scale, output: Path, json: str) -> No
     screen.messages().print("Drawing figures, writing pages", style="dim")
     names = figures.drawable(atlas)
     drawn = figuring.saved(figures.FIGURES, found, output / "figures", names) if names else []
-    page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
+    every_run(records, output, TITLE, interactive)
     path = templates.write(output / "report.html", page_of(atlas, records, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*summarised(records), *rows(atlas)], json)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
-from eigenfall.commands.reproducing import claim_rows, pictures, show_claims, sizes
+from eigenfall.commands.reproducing import claim_rows, every_run, need_plotly, pictures, show_claims, sizes
 from eigenfall.commands.summary import command_line, summarised
 from eigenfall.commands.train import workers_for
 from eigenfall.papers.holzhausen2024 import answers, figures
@@ -15,7 +15,7 @@ from eigenfall.papers.holzhausen2024.found import gathered as by_arm
 from eigenfall.papers.holzhausen2024.runs import Kind, arms, runs
 from eigenfall.papers.holzhausen2024.sizes import SIZES, Scale
 from eigenfall.records import load
-from eigenfall.report import page, reproduction, templates
+from eigenfall.report import reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
 from eigenfall.report.reproduction import Doubt
 from eigenfall.report.tables import Cell, Row, Table
@@ -53,8 +53,10 @@ def reproduce(
     workers: int,
     output: Path | None,
     json: str,
+    interactive: bool = False,
 ) -> None:
     """Run what is asked for, judge every claim, draw every figure, write the page."""
+    need_plotly(interactive)
     known = arms(scale)
     for name in arm:
         one_of(name, [each.name for each in known], "arm")
@@ -72,12 +74,12 @@ def reproduce(
     finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
     records = [load(folder) for folder in finished]
     if records:
-        _told(records, scale, figure, output, json)
+        _told(records, scale, figure, output, json, interactive)
     if failed:
         raise ValueError("\n".join(screen.failures(failed, len(asked))))
 
 
-def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, json: str) -> None:
+def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, json: str, interactive: bool) -> None:
     """Print claims, draw figures, write pages and rows."""
     found, console = by_arm(records, scale), screen.printing(json)
     drawn = figures.saved(found, output / "figures", [figure] if figure else list(figures.FIGURES))
@@ -92,7 +94,7 @@ def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, js
     claims = judged(found)
     show_claims(f"Holzhausen et al. 2024 at scale {scale}", claims, console)
     console.print(answers.answer(found, claims), markup=False, soft_wrap=True)
-    page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
+    every_run(records, output, TITLE, interactive)
     path = templates.write(output / "report.html", _page(found, claims, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*summarised(records), *rows(found, claims)], json)

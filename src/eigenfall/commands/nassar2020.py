@@ -5,7 +5,7 @@ from pathlib import Path
 
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
-from eigenfall.commands.reproducing import claim_rows, pictures, show_claims, sizes
+from eigenfall.commands.reproducing import claim_rows, every_run, need_plotly, pictures, show_claims, sizes
 from eigenfall.commands.summary import command_line, summarised
 from eigenfall.commands.train import workers_for
 from eigenfall.papers.found import Scale
@@ -17,7 +17,7 @@ from eigenfall.papers.nassar2020.found import Found, gathered
 from eigenfall.papers.nassar2020.runs import Kind, arms, runs
 from eigenfall.papers.nassar2020.sizes import SIZES, Net
 from eigenfall.records import load
-from eigenfall.report import page, reproduction, templates
+from eigenfall.report import reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
 from eigenfall.report.reproduction import Doubt
 from eigenfall.report.tables import Cell, Row, Table
@@ -53,8 +53,10 @@ def reproduce(
     workers: int,
     output: Path | None,
     json: str,
+    interactive: bool = False,
 ) -> None:
     """Run what is asked for, hold it against bands, judge every claim, draw every figure, write the page."""
+    need_plotly(interactive)
     output = output or Path("runs") / f"nassar2020-{scale}"
     asked = _asked(scale, figure, arm, seeds)
     device = SIZES[scale, "deep"].device
@@ -69,7 +71,7 @@ def reproduce(
     if figure:
         _drawn(records, scale, figure, output, json)
     elif records:
-        problems += _told(records, scale, output, json)
+        problems += _told(records, scale, output, json, interactive)
     if problems:
         raise ValueError("\n".join(problems))
 
@@ -112,7 +114,7 @@ def _drawn(records: Sequence[Record], scale: Scale, figure: str, output: Path, j
     screen.emit([number for record in records for number in record.measurement.rows], json)
 
 
-def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> list[str]:
+def _told(records: Sequence[Record], scale: Scale, output: Path, json: str, interactive: bool) -> list[str]:
     """Print bands and claims, draw figures, write pages and rows; what lies outside its band, in words."""
     found, console = gathered(records, scale), screen.printing(json)
     claims = judged(found)
@@ -130,7 +132,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str) -> l
         console.print(sentence, markup=False, soft_wrap=True)
     beside = gathered([*finished_before(scale, output), *records], scale)
     drawn = figures.saved(beside, output / "figures")
-    page.write(records, output / "runs.html", f"{TITLE}: every run", command_line())
+    every_run(records, output, TITLE, interactive)
     path = templates.write(output / "report.html", _page(found, beside, claims, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*summarised(records), *rows(found, claims)], json)

@@ -16,6 +16,7 @@ def reproduce(
     workers: int = 0,
     output: Path | None = None,
     json: str = "",
+    interactive: bool = False,
 ) -> None:
     """Redo a paper: its runs, its figures, and for each claim what it says, what we got, and a verdict.
 
@@ -34,8 +35,9 @@ def reproduce(
         workers: runs side by side; 0: as many as cores.
         output: folder of the records; by default runs/PAPER-SCALE.
         json: write the same numbers as tidy rows to this file, `-` for standard output.
+        interactive: put every run on axes that the reader chooses, in runs.html; needs plotly.
     """
     from eigenfall.commands import holzhausen2024, nassar2020
 
     verb = {"nassar2020": nassar2020.reproduce, "holzhausen2024": holzhausen2024.reproduce}[paper]
-    verb(scale, figure, arm, seeds, workers, output, json)
+    verb(scale, figure, arm, seeds, workers, output, json, interactive)

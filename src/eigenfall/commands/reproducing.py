@@ -9,10 +9,12 @@ from rich.console import Console
 
 from eigenfall import parts
 from eigenfall.commands import screen
+from eigenfall.commands.summary import command_line
+from eigenfall.report import explore, page
 from eigenfall.report.reproduction import Shown
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
-from eigenfall.types import Judged
+from eigenfall.types import Judged, Record
 from eigenfall.types import Row as Number
 
 
@@ -51,6 +53,18 @@ def claim_rows(claims: Sequence[Judged], scale: str) -> list[Number]:
 def pictures(drawn: Sequence[Path], heading: Callable[[Path], str]) -> list[Shown]:
     """Figures that were drawn, as a page embeds them."""
     return [Shown(heading(path), path.read_bytes(), heading(path)) for path in drawn if path.suffix == ".svg"]
+
+
+def need_plotly(interactive: bool) -> None:
+    """Raise before anything runs if the page of all runs is to be interactive and cannot be."""
+    if interactive:
+        explore.scripts()
+
+
+def every_run(records: Sequence[Record], output: Path, title: str, interactive: bool) -> None:
+    """Write the page of all runs, runs.html; interactive if that is asked for and two numbers of two runs differ."""
+    chosen = interactive and explore.explored(records) is not None
+    page.write(records, output / "runs.html", f"{title}: every run", command_line(), chosen)
 
 
 def sizes(by: Mapping[str, Any]) -> Table:
