@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+import typecheck
 
 from eigenfall.check import nearest
 from eigenfall.objectives import margin
@@ -33,3 +34,14 @@ def test_a_plain_type_is_checked_too():
 
 def test_a_whole_number_is_a_number():
     assert Estimate(value=1).value == 1
+
+
+def test_what_was_called_often_is_left_alone_until_the_next_test():
+    logits = torch.zeros(4, 10)
+    for _ in range(typecheck.CALLS):
+        margin(logits, torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(RuntimeError):  # torch's own, where the shapes no longer are looked at
+        margin(logits, torch.zeros(5, dtype=torch.int64))
+    typecheck.afresh()
+    with pytest.raises(TypeError, match="targets"):
+        margin(logits, torch.zeros(5, dtype=torch.int64))
