@@ -128,9 +128,9 @@ def reader(tmp_path, recordings, monkeypatch):
         shutil.copy(ROOT / "examples" / f"{name}.py", project / f"{name}.py")
     generator = np.random.default_rng(0)
     scale = np.arange(1, 61) ** -0.5
-    signal = generator.standard_normal((300, 60)) * scale
+    signal = generator.standard_normal((160, 60)) * scale
     np.save(tmp_path / "session.npy", signal)
-    np.save(tmp_path / "recording.npy", signal + 0.2 * generator.standard_normal((2, 300, 60)))
+    np.save(tmp_path / "recording.npy", signal + 0.2 * generator.standard_normal((2, 160, 60)))
     shutil.copytree(recordings, tmp_path, dirs_exist_ok=True)
     images = generator.random((200, 1, 8, 8), dtype=np.float32)
     np.savez(tmp_path / "images.npz", inputs=images, targets=np.arange(200) % 10)

@@ -31,7 +31,7 @@ RUN = Run(
     data=Digits(),
     architecture=MLP(widths=(24, 24)),
     penalties=(Spectral(strength=2.0, tau=3, refresh="every_epoch"), JacobianNorm(strength=0.01)),
-    training=Training(batch_size=64, epochs=None, steps=300),
+    training=Training(batch_size=64, epochs=None, steps=150),
     plan=PLAN,
 )
 
@@ -60,7 +60,7 @@ def test_killed_half_way_it_goes_on_bit_equal(tmp_path):
     script = SCRIPT.format(tests=str(Path(__file__).parents[1]), root=str(tmp_path / "killed"))
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     for line in process.stdout:
-        if line.startswith("training") and int(line.split()[1]) >= 120:
+        if line.startswith("training") and int(line.split()[1]) >= 60:
             break
     process.kill()
     process.wait()

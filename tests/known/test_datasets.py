@@ -591,6 +591,7 @@ def test_scale_leads_back_to_pixels():
     assert torch.allclose(scaled.test.inputs * scaled.scale.reshape(-1, 1, 1, 1), pixels.test.inputs, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_one_average_l3_unit_of_cifar10_in_pixels(official):
     examples = parts.read("datasets", "cifar10:train=100,validation=0,scaling=l3")()
     assert float(examples.scale.mean()) == pytest.approx(8.17, abs=0.01)  # the specification says about 8.3

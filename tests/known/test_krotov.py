@@ -145,7 +145,10 @@ def test_a_batch_that_uses_nearly_all_inputs_is_not_copied():
 
 @pytest.mark.parametrize(
     ("rule", "data", "batch"),
-    [("krotov@pnas_mnist", "mnist@nassar2020", 100), ("krotov@holzhausen_cifar", "cifar10@nassar2020", 50)],
+    [
+        ("krotov@pnas_mnist", "mnist@nassar2020", 100),
+        pytest.param("krotov@holzhausen_cifar", "cifar10@nassar2020", 50, marks=pytest.mark.slow),  # unpacked: 15 s
+    ],
 )
 def test_a_hundred_steps_on_real_batches_equal_the_dense_form(rule, data, batch):
     rule = read("rules", rule)

@@ -37,10 +37,15 @@ print(held("VmHWM") - before)
     ("module", "part", "layer", "settings", "count"),
     [
         ("frobenius", "Frobenius", "outputs", "", 8000),
-        ("spectralnorm", "SpectralNorm", "outputs", "", 8000),
         ("spectralnorm", "SpectralNorm", "1", ", steps=2", 3000),
-        ("logvolume", "LogVolume", "outputs", "", 4000),
-        ("distance", "Distance", "outputs", "", 8000),
+        *(
+            pytest.param(*about, marks=pytest.mark.slow)
+            for about in (
+                ("spectralnorm", "SpectralNorm", "outputs", "", 8000),
+                ("logvolume", "LogVolume", "outputs", "", 4000),
+                ("distance", "Distance", "outputs", "", 8000),
+            )
+        ),
     ],
 )
 def test_the_peak_stays_below_the_budget(module, part, layer, settings, count):
