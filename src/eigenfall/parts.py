@@ -6,17 +6,20 @@ with a dot is dotted; its first `:` belongs to it). A tuple's values are joined 
 one. `none`, `true`, `false`. A value with a comma, or a part within a part, stands in brackets (`grammar.py`).
 """
 
+import contextlib
 import dataclasses
 import importlib
 import importlib.metadata
 import inspect
 import operator
+import os
 import pkgutil
+import sys
 import types
 import typing
 import warnings
 from collections import defaultdict
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from eigenfall.check import need, one_of
@@ -64,18 +67,32 @@ class _Brought(NamedTuple):
 
 
 def _brought(kind: str) -> dict[str, list[_Brought]]:
-    """Entry points of installed packages by name; two that lead to one place count once.
+    """Entry points of installed packages by name; two that lead to one place count once."""
+    return _entry_points(tuple(_seen(path) for path in sys.path)).get(kind, {})
+
+
+def _seen(path: str) -> tuple[str, int]:
+    """A place of packages, and when something in it last came or went."""
+    with contextlib.suppress(OSError):
+        return path, os.stat(path or ".").st_mtime_ns
+    return path, 0
+
+
+@lru_cache(maxsize=1)
+def _entry_points(places: tuple[tuple[str, int], ...]) -> dict[str, dict[str, list[_Brought]]]:
+    """Entry points of every kind, read anew when a place of packages has changed.
 
     The distributions are asked, not `entry_points`: its points lose their package once `importlib_metadata` is
     imported, as dask does.
     """
-    found: dict[str, dict[str, _Brought]] = defaultdict(dict)
-    for package in importlib.metadata.distributions():
+    found: dict[str, dict[str, dict[str, _Brought]]] = defaultdict(lambda: defaultdict(dict))
+    for package in importlib.metadata.distributions(path=[path for path, _ in places]):
         for point in package.entry_points:
-            if point.group == f"eigenfall.{kind}":
+            group, _, kind = point.group.partition(".")
+            if group == "eigenfall":
                 place = f"{point.module}:{point.attr}" if point.attr else point.module
-                found[point.name].setdefault(place, _Brought(place, package.metadata["Name"]))
-    return {name: list(places.values()) for name, places in found.items()}
+                found[kind][point.name].setdefault(place, _Brought(place, package.metadata["Name"]))
+    return {kind: {name: list(several.values()) for name, several in named.items()} for kind, named in found.items()}
 
 
 def names(kind: str) -> tuple[str, ...]:
