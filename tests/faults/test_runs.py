@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 from eigenfall import records, runs
 from eigenfall.architectures.mlp import MLP
+from eigenfall.attempts import flushes
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
 from eigenfall.penalties.jacobian import JacobianNorm
@@ -158,6 +159,22 @@ def test_a_failed_run_leaves_the_others_alone(tmp_path):
     assert [event.name for event in events if event.error] == ["wrong seed 0"]
     assert "got 'nothing'" in next(event.error for event in events if event.error)
     assert [record.run["arm"] for record in records.load_all(tmp_path)] == ["both"]
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_meanwhile_numbers_without_all_their_digits_are_zero_and_then_as_they_were(before, tmp_path):
+    """Weights that decay come there; 44 times as long took a pass whose first layer had a tenth of them so small."""
+    torch.set_flush_denormal(before)
+    try:
+        events = isolated(RUN, tmp_path)
+        next(events)
+        assert flushes()
+        events.close()
+        assert flushes() == before
+        assert [event.error for event in isolated(replace(RUN, device="tpu"), tmp_path)] != [""]
+        assert flushes() == before
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(tmp_path):
