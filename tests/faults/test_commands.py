@@ -1,4 +1,4 @@
-"""Faults as a user meets them: one sentence, nothing half-written, and what was stopped goes on once they are mended."""
+"""Faults as a user meets them: one sentence, nothing half-written, and what was stopped goes on once that is mended."""
 
 import os
 import pickle
