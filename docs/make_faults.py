@@ -234,7 +234,7 @@ def table_of_kills(found: Sequence[dict]) -> str:
         [
             *lines,
             "",
-            f"{len(every)} kills, {inside} of them inside a write: {losses} with a loss. The moments lie at {least} % to "
+            f"{len(every)} kills, {inside} of them inside a write: {losses} with a loss. The moments lie at {least} to "
             f"{most} % of the job's time, quartiles {first}, {middle} and {third} %. {void} more met nobody, since the "
             "job had ended or its workers had not begun, and are not counted.",
         ]
@@ -284,12 +284,13 @@ def main() -> int:
     if asked.each is None:
         before, _, rest = PAGE.read_text().partition(START)
         write_file(PAGE, f"{before}{START}\n\n{tables}\n\n{END}{rest.partition(END)[2]}".encode())
-        lines = [json.dumps({"job": job["job"], **one}) for job in found for one in job.pop("kills")]
-        head = json.dumps({"where": where, "jobs": found, "tests": results}, indent=1)
-        write_file(KEPT, f'{head[:-2]},\n "kills": [\n{",\n".join(lines)}\n]}}\n'.encode())
+        jobs = [{name: entry for name, entry in job.items() if name != "kills"} for job in found]
+        lines = ",\n".join(json.dumps(one) for job in found for one in job["kills"])
+        head = json.dumps({"where": where, "jobs": jobs, "tests": results}, indent=1).removesuffix("\n}")
+        write_file(KEPT, f'{head},\n "kills": [\n{lines}\n ]\n}}\n'.encode())
     else:
         print(tables)
-    clean = not any(one["faults"] for job in found for one in job.get("kills", ()))
+    clean = not any(one["faults"] for job in found for one in job["kills"])
     return 0 if clean and all(set(result) <= {"passed", "skipped"} for result in results.values()) else 1
 
 
