@@ -96,8 +96,8 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 """Whoever stands in a line imports from the lines above it, and from its own folder."""
 
 RANK = {name: rank for rank, line in enumerate(LEVELS) for name in line}
-REPORT_READS = {"check", "extras", "figures", "records", "report", "types"}
-"""A page is made of records and figures: it computes nothing."""
+REPORT_READS = {"atomic", "check", "extras", "figures", "records", "report", "types"}
+"""A page is made of records and figures, and written: it computes nothing."""
 
 
 def imported(source: str, modules: set[str]) -> set[str]:

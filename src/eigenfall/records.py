@@ -381,9 +381,18 @@ def write_weights(root: str | Path, digest: str, weights: Mapping[str, Tensor]) 
 
 
 def tidy(root: str | Path) -> None:
-    """Remove the folder of checkpoints if it is empty; only when no run is under way."""
-    with contextlib.suppress(OSError):
-        (Path(root) / ".partial").rmdir()
+    """Remove the checkpoints of finished runs, which a kill right after their last step leaves; then an empty folder.
+
+    What another process has is let be, and so is a folder that may not be written.
+    """
+    folder = Path(root) / ".partial"
+    with contextlib.suppress(OSError, ValueError):
+        for path in [*folder.iterdir()]:
+            if finished(root, path.name) is not None:
+                with claimed(root, path.name) as held:
+                    if held:
+                        drop_checkpoint(root, path.name)
+        folder.rmdir()
 
 
 # ----------------------------------------------------------------------- numbers for machines

@@ -113,6 +113,22 @@ def test_what_a_kill_left_goes_when_the_run_finishes(tmp_path):
     assert not left.exists()
 
 
+def test_the_checkpoint_of_a_finished_run_goes_when_the_next_look_is_had(tmp_path):
+    """A kill may come when the record has its name and the checkpoint is there still."""
+    other = records.run_hash({"arm": "other", "seed": 0})
+    records.save(tmp_path, RUN, measurement())
+    for digest in (KEY, other):
+        records.write_checkpoint(tmp_path, digest, {"step": 1})
+    with records.claimed(tmp_path, KEY):
+        records.tidy(tmp_path)
+    assert records.read_checkpoint(tmp_path, KEY) == {"step": 1}  # somebody has it
+    records.tidy(tmp_path)
+    assert [path.name for path in (tmp_path / ".partial").iterdir()] == [other]
+    records.drop_checkpoint(tmp_path, other)
+    records.tidy(tmp_path)
+    assert not (tmp_path / ".partial").exists()
+
+
 # ---------------------------------------------------------------------------- full disks
 
 

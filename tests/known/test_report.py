@@ -247,8 +247,11 @@ def test_the_file_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     assert page.write([pagerecords.responses_record()], path, "t", "c") == path
     before = path.read_text()
     monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(ValueError) as refusal:
         page.write([pagerecords.responses_record()], path, "other", "c")
+    assert str(refusal.value) == (
+        f"Expected to write {path}, got a full disk. Free some space and run again; what was finished before is whole."
+    )
     assert path.read_text() == before
     assert [file.name for file in path.parent.iterdir()] == ["report.html"]
 

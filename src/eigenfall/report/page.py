@@ -34,8 +34,7 @@ def write(records: Sequence[Record], path: Path, title: str, command: str, inter
 
     Raises:
         ValueError: if there is no record; if it is to be interactive, and plotly is not installed, or no two numbers of
-            two runs differ.
-        OSError: if the file cannot be written; nothing is left behind then.
+            two runs differ; if the file cannot be written: nothing is left behind then.
     """
     return written(path, html(records, title, command, interactive))
 

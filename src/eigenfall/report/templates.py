@@ -1,9 +1,10 @@
 """Templates filled and files written: what all pages share."""
 
-import os
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from eigenfall.atomic import write_file
 
 
 def filled(template: str, **values: Any) -> str:
@@ -30,13 +31,7 @@ def write(path: Path, text: str) -> Path:
     """Write a page; it appears whole or not at all.
 
     Raises:
-        OSError: if the file cannot be written; nothing is left behind then.
+        ValueError: if the file cannot be written; nothing is left behind then.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_file(path, text.encode())
     return path
