@@ -3,7 +3,8 @@
     overhead = wall time / (sum of the runs' own times / workers),   start of the processes and imports included
 
 Two hundred runs of at least a second each on the digits (`--runs` says otherwise), in as many workers as there are
-cores. Then three thousand records, copies of one, are listed, once with nothing kept and once as it is the second time;
+cores; then the same runs on a Dask cluster of two workers, whose records must equal those to a millionth. Then three
+thousand records, copies of one, are listed, once with nothing kept and once as it is the second time;
 `records.load_all` reads three hundred of them, and its time is multiplied by ten.
 """
 
@@ -31,7 +32,7 @@ from eigenfall.sweep import execute_all
 from eigenfall.training import Training
 
 RUNS, RECORDS, READ = 200, 3000, 300
-OVERHEAD, SECONDS = 1.25, 1.0
+OVERHEAD, SECONDS, ALIKE = 1.25, 1.0, 1e-6
 
 PLAN = Plan(fits=(LeastSquares(first_rank=2),), draws=20, smoothness_inputs=50, epsilons=(0.1,), attacked_inputs=50)
 RUN = Run(data=Digits(), architecture=MLP(widths=(64, 64)), plan=PLAN)
@@ -60,6 +61,38 @@ def overhead(count: int, folder: Path) -> bool:
         f"overhead {ratio:.3f}"
     )
     return ratio <= OVERHEAD and min(seconds) >= SECONDS
+
+
+def elsewhere(count: int, folder: Path) -> bool:
+    """Whether a Dask cluster of two workers gives the records that processes gave here."""
+    from distributed import Client, LocalCluster
+
+    run = records.load_all(folder / "runs")[0].run["training"]["steps"]
+    runs = [replace(RUN, seed=seed, training=Training(epochs=None, steps=run)) for seed in range(count)]
+    start = time.monotonic()
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
+        ends = [event for event in execute_all(runs, folder / "dask", cluster=client) if event.ends]
+    assert not [event.error for event in ends if event.error]
+    wall, seconds = time.monotonic() - start, sum(event.seconds for event in ends)
+    here, there = (records.load_all(folder / name) for name in ("runs", "dask"))
+    assert [record.name for record in here] == [record.name for record in there]
+    apart = max(apart_by(mine, theirs) for mine, theirs in zip(here, there))
+    print(
+        f"{count} runs on a Dask cluster of two: {wall:.1f} s, overhead {wall / (seconds / 2):.3f}, "
+        f"records apart by at most {apart:.1e}"
+    )
+    return apart <= ALIKE
+
+
+def apart_by(mine, theirs) -> float:
+    """Largest difference between two records' weights and numbers."""
+    one, other = records.weights(mine), records.weights(theirs)
+    apart = max(float((one[name] - other[name]).abs().max()) for name in other)
+    for row, twin in zip(mine.measurement.rows, theirs.measurement.rows, strict=True):
+        assert row.keys() == twin.keys()
+        if isinstance(row["value"], float) and row["value"] == row["value"]:
+            apart = max(apart, abs(row["value"] - twin["value"]))
+    return apart
 
 
 def listing(folder: Path) -> bool:
@@ -93,7 +126,8 @@ def main() -> int:
     count = int(sys.argv[sys.argv.index("--runs") + 1]) if "--runs" in sys.argv else RUNS
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        held = [overhead(count, Path(folder) / "sweep"), listing(Path(folder) / "list")]
+        sweep = Path(folder) / "sweep"
+        held = [overhead(count, sweep), elsewhere(count, sweep), listing(Path(folder) / "list")]
     return 0 if all(held) else 1
 
 

@@ -183,6 +183,18 @@ def test_corrected_panels_are_the_headline_and_the_mean_over_draws_of_noise(foun
     assert noisy[1:] == pytest.approx(list(record.measurement.curves["noise"].mean_accuracy()))
 
 
+def test_seeds_with_unlike_many_eigenvalues_share_the_ranks_that_both_have(found):
+    """A unit that died leaves a rank without variance, which a spectrum has not."""
+    record = found.records["shallow plain"][0]
+    spectrum = record.measurement.spectra["hidden1"]
+    fewer = dataclasses.replace(spectrum, eigenvalues=spectrum.eigenvalues[:-3], units=spectrum.units)
+    measured = dataclasses.replace(record.measurement, spectra={"hidden1": fewer})
+    both = Found(found.scale, {"shallow plain": {0: record, 1: dataclasses.replace(record, measurement=measured)}})
+    (curve,) = attackfigures.spectrum_panel(both, ["shallow plain"], "hidden1", "").curves.values()
+    assert curve.y.shape == (2, len(spectrum.eigenvalues) - 3)
+    assert torch.equal(curve.y[0], spectrum.eigenvalues[:-3].double())
+
+
 def test_a_single_attack_is_counted_at_each_budget_by_itself(found):
     record = found.records["deep plain"][0]
     curve = record.measurement.curves["published_pgd"]

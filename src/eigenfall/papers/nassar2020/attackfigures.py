@@ -91,12 +91,14 @@ def hidden_layers(record: Record) -> list[str]:
 
 
 def spectrum_panel(found: Found, arms: Sequence[str], layer: str, title: str) -> Panel:
-    """Eigenvalues against rank of those arms that have records."""
+    """Eigenvalues against rank of those arms that have records, as many as each seed of an arm has: units may die."""
     curves = {}
     for arm in there(found, arms):
         every = [found.records[arm][seed].measurement.spectra[layer].eigenvalues for seed in found.seeds(arm)]
-        ranks = torch.arange(1, len(every[0]) + 1, dtype=torch.float64)
-        curves[bare(arm)] = Curve(ranks, torch.stack(every).double(), tuple(found.seeds(arm)))
+        fewest = min(map(len, every))
+        ranks = torch.arange(1, fewest + 1, dtype=torch.float64)
+        y = torch.stack([eigenvalues[:fewest] for eigenvalues in every]).double()
+        curves[bare(arm)] = Curve(ranks, y, tuple(found.seeds(arm)))
     return Panel(title, curves, "rank n", "eigenvalue λₙ, response²")
 
 
