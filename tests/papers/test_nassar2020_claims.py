@@ -1,12 +1,14 @@
 """Claims of Nassar et al. 2020 on planted records: each verdict can come out, and what takes a number away does."""
 
+from dataclasses import replace
+
 import pytest
 from plantednassar import planted, record
 
 from eigenfall.papers import verdicts
 from eigenfall.papers.nassar2020 import answers, bands
 from eigenfall.papers.nassar2020.claims import judged
-from eigenfall.papers.nassar2020.found import along, chosen, headline, matched, stops
+from eigenfall.papers.nassar2020.found import Found, along, chosen, headline, matched, stops
 from eigenfall.statistics import t_interval
 
 STOPS = {
@@ -221,6 +223,24 @@ def test_the_order_of_arms_can_fail():
     assert bands.ordered(found(0.9, 0.1, 0.15)) == "FAILS"
     assert bands.ordered(found(0.9, 0.3)) is None
     assert bands.ordered(found(0.9, 0.3, 0.15, seeds=4)) == "NOT TESTED"
+
+
+def test_an_exponent_outside_its_band_is_told_with_how_often_training_leaves_its_median():
+    arm = "deep spectral, step basis"
+    found = planted({arm: {"alphas": (1.0, 1.0, 1.2)}}, seeds=5)
+    assert bands.spikes(found) == []  # nothing was logged
+    every = {}
+    for seed, one in found.records[arm].items():
+        alphas = [4.0] * 24 + [1.1] * 76  # the first quarter is left out
+        for spike in (30, 60, 99 if seed < 2 else 90):
+            alphas[spike] = 1.3
+        history = tuple({"step": step + 1, "spectral/hidden3/alpha": alpha} for step, alpha in enumerate(alphas))
+        every[seed] = replace(one, history=history)
+    assert bands.spikes(Found("small", {arm: every})) == [
+        "deep spectral, step basis, hidden3: after the first quarter of training α of the batch has medians of 1.10 to "
+        "1.10 and lies 0.07 above its run's own in 4.0% of 375 logged updates; so does the last of 2 of 5 seeds, as by "
+        "chance with probability 0.01."
+    ]
 
 
 # ------------------------------------------------------------------------ the answer

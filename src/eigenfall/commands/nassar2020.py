@@ -128,6 +128,8 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str, inte
             console,
         )
         console.print(f"Order {' > '.join(bands.ORDER)}: {bands.ordered(found) or 'NOT TESTED'}", markup=False)
+    for sentence in bands.spikes(found) if held else ():
+        console.print(sentence, markup=False, soft_wrap=True)
     for sentence in (answers.answer(found), *answers.told_of_associations(found)):
         console.print(sentence, markup=False, soft_wrap=True)
     beside = gathered([*finished_before(scale, output), *records], scale)

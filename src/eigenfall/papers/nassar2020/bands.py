@@ -11,9 +11,13 @@ Source: spec `nassar2020` §13.12.
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
+
+from scipy import stats
 
 from eigenfall.papers import verdicts
 from eigenfall.papers.found import accuracy, alpha
+from eigenfall.papers.nassar2020.basisfigures import logged
 from eigenfall.papers.nassar2020.found import Found, named
 from eigenfall.papers.nassar2020.runs import arms
 from eigenfall.types import ClaimVerdict, Estimate, Record
@@ -71,6 +75,8 @@ BANDS = (
 )
 ORDER = ("deep Jacobian", "deep spectral, step basis", "deep plain")
 """Of the named worst case at the same ε, highest first."""
+BEGUN, SPIKE = 0.25, 0.07
+"""Share of training that is left out, and how far above its run's median an exponent is in a spike."""
 
 
 def held(found: Found) -> list[tuple[Band, Estimate, ClaimVerdict]]:
@@ -82,6 +88,31 @@ def held(found: Found) -> list[tuple[Band, Estimate, ClaimVerdict]]:
         mean = verdicts.interval(found.values(band.arm, band.number))
         verdict: ClaimVerdict = "HOLDS" if band.low <= mean.value <= band.high else "FAILS"
         told.append((band, mean, verdict if whole(found, band.arm) else "NOT TESTED"))
+    return told
+
+
+def spikes(found: Found) -> list[str]:
+    """Of each exponent outside its band, how often training leaves its own median, and whether it ended so."""
+    told = []
+    for band, _, verdict in held(found):
+        layer = band.name.removeprefix("α of ")
+        if verdict != "FAILS" or layer == band.name:
+            continue
+        rows = [logged(record, f"spectral/{layer}/alpha") for record in found.records[band.arm].values()]
+        late = [[alpha for step, alpha in some if step > BEGUN * some[-1][0]] for some in rows if some]
+        if not late:
+            continue
+        above = [[alpha > median(some) + SPIKE for alpha in some] for some in late]
+        every = [one for some in above for one in some]
+        ends, share = sum(some[-1] for some in above), sum(every) / len(every)
+        by_chance = float(stats.binom.sf(ends - 1, len(above), share))
+        medians = [median(some) for some in late]
+        told.append(
+            f"{band.arm}, {layer}: after the first quarter of training α of the batch has medians of "
+            f"{min(medians):.2f} to {max(medians):.2f} and lies {SPIKE:g} above its run's own in {share:.1%} of "
+            f"{len(every)} logged updates; so does the last of {ends} of {len(above)} seeds, as by chance with "
+            f"probability {by_chance:.2f}."
+        )
     return told
 
 
