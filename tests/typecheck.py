@@ -18,7 +18,12 @@ _left: list[object] = []
 
 
 def checked(function):
-    """What jaxtyping calls in a function's place, with its arguments, to have their types looked at."""
+    """What jaxtyping calls in a function's place, with its arguments, to have their types looked at.
+
+    Not of a function within another: it would be made ready anew at each call of that.
+    """
+    if "<locals>" in function.__qualname__:
+        return function
     looked = beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
     if not inspect.isfunction(looked):
         return looked
