@@ -164,7 +164,7 @@ def test_a_page_that_cannot_be_written_leaves_the_old_one_and_nothing_else(tmp_p
 
 def test_a_page_that_cannot_take_its_place_leaves_nothing_behind(tmp_path):
     (tmp_path / "report.html" / "inside").mkdir(parents=True)  # a folder of that name is not replaced
-    with pytest.raises(OSError):
+    with pytest.raises(ValueError, match="Is a directory"):
         templates.write(tmp_path / "report.html", "text")
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     assert str(os.getpid()) not in "".join(entry.name for entry in tmp_path.iterdir())
