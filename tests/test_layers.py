@@ -22,6 +22,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "grids",
         "laws",
         "linalg",
+        "subnormals",
         "processes",
         "scaling",
         "silverstein",

@@ -7,17 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from eigenfall.runs import Event, execute
 from eigenfall.settings import Run, name_of
+from eigenfall.subnormals import zeroing
 
 
 def isolated(run: Run, root: Path, held: list[Any] | None = None) -> Iterator[Event]:
     """A run whose failure is an event instead of an exception; when its last event comes, it holds no lock any more.
 
-    Meanwhile numbers below 1e-38 are taken for 0: weights that decay come there, and each product of one takes the
-    processor some hundred times as long.
+    Meanwhile subnormal numbers are zero in this thread.
 
     Args:
         run: what to do.
@@ -27,30 +25,22 @@ def isolated(run: Run, root: Path, held: list[Any] | None = None) -> Iterator[Ev
     """
     held = [] if held is None else held
     last, start = None, time.monotonic()
-    flushed = flushes()
-    torch.set_flush_denormal(True)
     try:
-        part = run.data if run.recording is None else run.recording
-        if not held or held[0] != part:
-            held[:] = [part, part()]
-        for event in execute(run, root, held[1]):
-            if event.ends:
-                last = event
-            else:
-                yield event
+        with zeroing():
+            part = run.data if run.recording is None else run.recording
+            if not held or held[0] != part:
+                held[:] = [part, part()]
+            for event in execute(run, root, held[1]):
+                if event.ends:
+                    last = event
+                else:
+                    yield event
     except (ValueError, OSError, RuntimeError) as reason:
         last = Event(name_of(run), "failed", error=f"{reason}" or type(reason).__name__)
     except Exception as reason:  # whatever somebody else's part raises
         last = Event(name_of(run), "failed", error=_told(reason))
-    finally:
-        torch.set_flush_denormal(flushed)
     assert last is not None
     yield replace(last, seconds=time.monotonic() - start)
-
-
-def flushes() -> bool:
-    """Whether numbers too small for all their digits are taken for 0 in this thread."""
-    return not torch.tensor(1e-40).mul(1).item()
 
 
 def _told(reason: Exception) -> str:

@@ -86,12 +86,16 @@ def _entry_points(places: tuple[tuple[str, int], ...]) -> dict[str, dict[str, li
     imported, as dask does.
     """
     found: dict[str, dict[str, dict[str, _Brought]]] = defaultdict(lambda: defaultdict(dict))
+    seen: set[str] = set()
     for package in importlib.metadata.distributions(path=[path for path, _ in places]):
-        for point in package.entry_points:
-            group, _, kind = point.group.partition(".")
-            if group == "eigenfall":
-                place = f"{point.module}:{point.attr}" if point.attr else point.module
-                found[kind][point.name].setdefault(place, _Brought(place, package.metadata["Name"]))
+        points = [point for point in package.entry_points if point.group.partition(".")[0] == "eigenfall"]
+        if not points or package.metadata["Name"] in seen:  # the first on the path hides others of its name
+            continue
+        seen.add(package.metadata["Name"])
+        for point in points:
+            place = f"{point.module}:{point.attr}" if point.attr else point.module
+            kind = point.group.partition(".")[2]
+            found[kind][point.name].setdefault(place, _Brought(place, package.metadata["Name"]))
     return {kind: {name: list(several.values()) for name, several in named.items()} for kind, named in found.items()}
 
 

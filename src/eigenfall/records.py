@@ -39,6 +39,7 @@ from eigenfall.check import need
 from eigenfall.locks import locked
 from eigenfall.packing import canonical, npz, opened, pack, safetensors_of, seal, sha256_of, unpack
 from eigenfall.references import bibliography, citations
+from eigenfall.subnormals import zeroed
 from eigenfall.types import Measurement, Record, Row
 
 SCHEMA = 1
@@ -87,6 +88,7 @@ def versions() -> dict[str, str]:
         "platform": platform.platform(),
         "threads": str(torch.get_num_threads()),
         "instructions": torch.backends.cpu.get_cpu_capability(),
+        "subnormals": "zero" if zeroed() else "kept",
     }
 
 

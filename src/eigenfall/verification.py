@@ -36,6 +36,7 @@ from eigenfall.rows import OF_ONE_RUN, labels
 from eigenfall.runs import device_for
 from eigenfall.settings import model_digest, plan_of
 from eigenfall.stages import consumed
+from eigenfall.subnormals import zeroing
 from eigenfall.types import Examples, Measurement, Record, Responses, RobustnessCurve, Row, Split, Stage
 
 ROUNDED = 1e-3
@@ -153,11 +154,12 @@ def verifying(
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(record.versions.get("threads", threads))))
     try:
-        others = _others(record, place)
-        if "recording" in record.run:
-            numbers, left = yield from _of_recording(record, plan, whole, data, trusted, bool(others))
-        else:
-            numbers, left = yield from _of_model(record, plan, whole, data, trusted, place, bool(others))
+        with zeroing(record.versions.get("subnormals") == "zero"):
+            others = _others(record, place)
+            if "recording" in record.run:
+                numbers, left = yield from _of_recording(record, plan, whole, data, trusted, bool(others))
+            else:
+                numbers, left = yield from _of_model(record, plan, whole, data, trusted, place, bool(others))
     finally:
         torch.set_num_threads(threads)
     return Verification(record.name, numbers, left, (_chosen(others),))

@@ -59,6 +59,7 @@
   const positive = (shown, key) => shown.every(point => point.numbers[key][0] > 0);
 
   function draw() {
+    pointed = null;  // its bars are not drawn again
     const [a, b] = [across.value, upright.value];
     const chosen = new Set(boxes.filter(box => box.checked).map(box => Number(box.dataset.arm)));
     const shown = points.filter(point => chosen.has(point.arm) && has(point, a) && has(point, b));

@@ -84,14 +84,15 @@ class Explored:
     @property
     def data(self) -> str:
         """What the script reads, as JSON in which nothing ends an element."""
+        arms = {arm: number for number, arm in enumerate(self.arms)}
         told = {
             "axes": [{"key": axis.key, "label": axis.label, "log": axis.log} for axis in self.axes],
-            "arms": [{"name": name, "order": order} for name, order in self.arms],
+            "arms": [{"name": name, "order": order} for name, order in arms],
             "x": self.x,
             "y": self.y,
             "points": [
                 {
-                    "arm": self.arms.index((point.arm, point.order)),
+                    "arm": arms[point.arm, point.order],
                     "seed": point.seed,
                     "anchor": point.anchor,
                     "failed": point.failed,
