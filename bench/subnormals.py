@@ -1,6 +1,6 @@
 """What subnormal weights cost: a pass forwards and backwards through a layer with a tenth of them, kept and as zero.
 
-    ratio = seconds with subnormals kept / seconds with subnormals taken for zero,   median of five, each beside the other
+    ratio = seconds with subnormals kept / seconds with subnormals taken for zero,   median of five, side by side
 
 400 units on 784 pixels, 300 images, one thread, as the first layer of `nassar2020_shallow` becomes under weight decay.
 """
