@@ -10,21 +10,17 @@ from eigenfall.atlas.points import ALPHA, CLEAN, DISTANCE, SLOPE, gathered
 from eigenfall.atlas.sizes import SIZES
 from eigenfall.check import need
 from eigenfall.commands import screen
-from eigenfall.commands.reproducing import every_run, need_plotly, sizes
+from eigenfall.commands.reproducing import SLOW, every_run, executed, need_plotly, sizes
 from eigenfall.commands.summary import command_line, summarised
-from eigenfall.commands.train import workers_for
 from eigenfall.papers import figuring
 from eigenfall.papers.found import Found, Scale, by_arm
-from eigenfall.records import load
 from eigenfall.report import atlas as pages
 from eigenfall.report import templates
 from eigenfall.report.numbers import value_and_interval
 from eigenfall.report.reproduction import Doubt, Shown
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
-from eigenfall.runs import device_for
 from eigenfall.settings import Run
-from eigenfall.sweep import execute_all
 from eigenfall.types import Atlas, Record
 from eigenfall.types import Row as Number
 
@@ -46,18 +42,11 @@ def chart(
     need_plotly(interactive)
     output = output or Path("runs") / f"atlas-{scale}"
     asked = _asked(scale, method, seeds)
-    device = SIZES[scale, "shallow"].device
-    if scale == "paper" and device_for(device).type == "cpu":
-        screen.messages().print(
-            "WARN: the paper's scale is meant for a GPU, and takes long without one; --scale small takes hours.",
-            markup=False,
-        )
-    finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
-    records = [load(folder) for folder in finished]
+    records, problems = executed(asked, output, workers, SIZES[scale, "shallow"].device, scale, SLOW)
     if records:
         tell(records, scale, output, json, interactive)
-    if failed:
-        raise ValueError("\n".join(screen.failures(failed, len(asked))))
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def _asked(scale: Scale, method: Sequence[str], seeds: Sequence[int]) -> list[Run]:

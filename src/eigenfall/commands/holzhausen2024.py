@@ -5,23 +5,27 @@ from pathlib import Path
 
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
-from eigenfall.commands.reproducing import claim_rows, every_run, need_plotly, pictures, show_claims, sizes
+from eigenfall.commands.reproducing import (
+    claim_rows,
+    every_run,
+    executed,
+    need_plotly,
+    pictures,
+    show_claims,
+    sizes,
+)
 from eigenfall.commands.summary import command_line, summarised
-from eigenfall.commands.train import workers_for
 from eigenfall.papers.holzhausen2024 import answers, figures
 from eigenfall.papers.holzhausen2024.claims import judged
 from eigenfall.papers.holzhausen2024.found import Found
 from eigenfall.papers.holzhausen2024.found import gathered as by_arm
 from eigenfall.papers.holzhausen2024.runs import Kind, arms, runs
 from eigenfall.papers.holzhausen2024.sizes import SIZES, Scale
-from eigenfall.records import load
 from eigenfall.report import reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
 from eigenfall.report.reproduction import Doubt
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
-from eigenfall.runs import device_for
-from eigenfall.sweep import execute_all
 from eigenfall.types import Estimate, Judged, Record
 from eigenfall.types import Row as Number
 
@@ -66,17 +70,12 @@ def reproduce(
     output = output or Path("runs") / f"holzhausen2024-{scale}"
     asked = runs(scale, arm, seeds)
     need(bool(asked), expected="at least one run", got="no arm with these seeds", remedy="Leave --seeds out.")
-    device = SIZES[scale, "main"].device
-    if scale == "paper" and device_for(device).type == "cpu":
-        screen.messages().print(
-            "WARN: the paper's scale takes weeks without a GPU; --scale small takes an hour and a half.", markup=False
-        )
-    finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
-    records = [load(folder) for folder in finished]
+    slow = "the paper's scale takes weeks without a GPU; --scale small takes an hour and a half."
+    records, problems = executed(asked, output, workers, SIZES[scale, "main"].device, scale, slow)
     if records:
         _told(records, scale, figure, output, json, interactive)
-    if failed:
-        raise ValueError("\n".join(screen.failures(failed, len(asked))))
+    if problems:
+        raise ValueError("\n".join(problems))
 
 
 def _told(records: Sequence[Record], scale: Scale, figure: str, output: Path, json: str, interactive: bool) -> None:

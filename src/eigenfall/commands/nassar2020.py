@@ -5,9 +5,17 @@ from pathlib import Path
 
 from eigenfall.check import need, one_of
 from eigenfall.commands import screen
-from eigenfall.commands.reproducing import claim_rows, every_run, need_plotly, pictures, show_claims, sizes
+from eigenfall.commands.reproducing import (
+    SLOW,
+    claim_rows,
+    every_run,
+    executed,
+    need_plotly,
+    pictures,
+    show_claims,
+    sizes,
+)
 from eigenfall.commands.summary import command_line, summarised
-from eigenfall.commands.train import workers_for
 from eigenfall.papers.found import Scale
 from eigenfall.papers.nassar2020 import answers, bands, figures
 from eigenfall.papers.nassar2020.answers import Line
@@ -16,15 +24,12 @@ from eigenfall.papers.nassar2020.experiments import EXPERIMENTS, finished_before
 from eigenfall.papers.nassar2020.found import Found, gathered
 from eigenfall.papers.nassar2020.runs import Kind, arms, runs
 from eigenfall.papers.nassar2020.sizes import SIZES, Net
-from eigenfall.records import load
 from eigenfall.report import reproduction, templates
 from eigenfall.report.numbers import percent, value_and_interval
 from eigenfall.report.reproduction import Doubt
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
-from eigenfall.runs import device_for
 from eigenfall.settings import Run
-from eigenfall.sweep import execute_all
 from eigenfall.types import Estimate, Judged, Record
 from eigenfall.types import Row as Number
 
@@ -59,15 +64,7 @@ def reproduce(
     need_plotly(interactive)
     output = output or Path("runs") / f"nassar2020-{scale}"
     asked = _asked(scale, figure, arm, seeds)
-    device = SIZES[scale, "deep"].device
-    if scale == "paper" and device_for(device).type == "cpu":
-        screen.messages().print(
-            "WARN: the paper's scale is meant for a GPU, and takes long without one; --scale small takes hours.",
-            markup=False,
-        )
-    finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
-    records = [load(folder) for folder in finished]
-    problems = screen.failures(failed, len(asked)) if failed else []
+    records, problems = executed(asked, output, workers, SIZES[scale, "deep"].device, scale, SLOW)
     if figure:
         _drawn(records, scale, figure, output, json)
     elif records:

@@ -10,12 +10,20 @@ from rich.console import Console
 from eigenfall import parts
 from eigenfall.commands import screen
 from eigenfall.commands.summary import command_line
+from eigenfall.commands.train import workers_for
+from eigenfall.records import load
 from eigenfall.report import explore, page
 from eigenfall.report.reproduction import Shown
 from eigenfall.report.tables import Cell, Row, Table
 from eigenfall.rows import row
+from eigenfall.runs import device_for
+from eigenfall.settings import Run
+from eigenfall.sweep import execute_all
 from eigenfall.types import Judged, Record
 from eigenfall.types import Row as Number
+
+SLOW = "the paper's scale is meant for a GPU, and takes long without one; --scale small takes hours."
+"""What is said of the paper's scale where there is no GPU."""
 
 
 def show_claims(title: str, claims: Sequence[Judged], console: Console) -> None:
@@ -53,6 +61,25 @@ def claim_rows(claims: Sequence[Judged], scale: str) -> list[Number]:
 def pictures(drawn: Sequence[Path], heading: Callable[[Path], str]) -> list[Shown]:
     """Figures that were drawn, as a page embeds them."""
     return [Shown(heading(path), path.read_bytes(), heading(path)) for path in drawn if path.suffix == ".svg"]
+
+
+def executed(
+    asked: list[Run], output: Path, workers: int, device: str, scale: str, slow: str
+) -> tuple[list[Record], list[str]]:
+    """Run what is asked for under progress: its records, and what failed, in words.
+
+    Args:
+        asked: what to run.
+        output: folder of the records.
+        workers: as the prompt has it.
+        device: of the scale.
+        scale: the paper's is warned of where there is no GPU.
+        slow: how long the paper's scale takes there.
+    """
+    if scale == "paper" and device_for(device).type == "cpu":
+        screen.messages().print(f"WARN: {slow}", markup=False)
+    finished, failed = screen.followed(execute_all(asked, output, workers_for(workers, device)), len(asked))
+    return [load(folder) for folder in finished], screen.failures(failed, len(asked)) if failed else []
 
 
 def need_plotly(interactive: bool) -> None:
