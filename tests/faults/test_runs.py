@@ -171,6 +171,9 @@ def test_meanwhile_numbers_without_all_their_digits_are_zero_and_then_as_they_we
         assert zeroed()
         events.close()
         assert zeroed() == before
+        assert (
+            executed(replace(RUN, training=Training(steps=5, epochs=None)), tmp_path).versions["subnormals"] == "zero"
+        )
         assert [event.error for event in isolated(replace(RUN, device="tpu"), tmp_path)] != [""]
         assert zeroed() == before
     finally:

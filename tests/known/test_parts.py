@@ -177,6 +177,14 @@ def test_two_entry_points_to_one_place_are_one(elsewhere):
     assert parts.name_of(parts.read("attacks", "kick:path=a")) == "kick"
 
 
+def test_the_first_package_of_a_name_hides_the_others(elsewhere, tmp_path_factory, monkeypatch):
+    distribution(elsewhere, "elsewhere", "[eigenfall.attacks]", "kick = elsewhere.kicks:Kick")
+    hidden = tmp_path_factory.mktemp("older")
+    distribution(hidden, "elsewhere", "[eigenfall.attacks]", "kick = lonelykicks:Kick")
+    monkeypatch.setattr(sys, "path", [*sys.path, str(hidden)])
+    assert parts.part_class("attacks", "kick").__module__ == "elsewhere.kicks"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
