@@ -137,7 +137,8 @@ def test_the_same_run_is_written_the_same(tmp_path):
 
 def test_versions_say_what_numbers_depend_on():
     found = records.versions()
-    assert list(found) == ["eigenfall", "python", "torch", "numpy", "platform", "threads", "instructions"]
+    parts = ["eigenfall", "python", "torch", "numpy", "platform", "threads", "instructions", "subnormals"]
+    assert list(found) == parts
     assert found["torch"] == torch.__version__
     assert found["threads"] == "1"
     assert all(isinstance(text, str) for text in found.values())
