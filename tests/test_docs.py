@@ -2,7 +2,7 @@
 
 A page's commands run at a smaller scale than they are written for (`THRIFT`, fewer steps in each attack of the
 preset, fewer resamples in MEME), and in one process; those of `HEAVY` have their flags read and their parts built,
-but do not run.
+but do not run. Those of `READ` read their recording, and measure nothing: the same as a .npy's, in another format.
 """
 
 import functools
@@ -31,6 +31,7 @@ from eigenfall import commands, exponents, parts, presets, types
 from eigenfall.bases import Staleness
 from eigenfall.cli import COMMANDS, main
 from eigenfall.clients import Jobs
+from eigenfall.commands.subjects import run_of
 from eigenfall.commands.sweep import cluster_of
 from eigenfall.contracts import CALLS
 from eigenfall.grids import grid_of
@@ -43,6 +44,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NAMES = {path: str(path.relative_to(ROOT)) for path in (*PAGES, *EXAMPLES)}
 
 HEAVY = ("demo", "reproduce", "atlas", "data fetch", "sweep grid.toml --cluster")
+READ = tuple(f"measure {format}" for format in ("matlab:", "stringer:", "session.h5", "zarr:", "nwb:", "suite2p:"))
 MEASURED = ("--attacked", "40", "--epsilons", "0.05", "0.1", "--draws", "2", "--smoothness-inputs", "20")
 THRIFT = {
     "train": ("--steps", "30", "--workers", "1", *MEASURED),
@@ -191,6 +193,10 @@ def test_a_page_runs_from_top_to_bottom(page, reader, monkeypatch, capsys):
             arguments = shlex.split(line)[1:]
             if " ".join(arguments).startswith(HEAVY):
                 read_only(arguments, monkeypatch)
+            elif " ".join(arguments).startswith(READ):
+                found = read_only(arguments, monkeypatch)
+                recording = run_of(found["subject"], axes=found["axes"]).recording()
+                assert recording.values.shape in ((2, 120, 40), (2, 119, 40))
             else:
                 status = main([*arguments, *THRIFT.get(arguments[0], ())])
                 assert status == 0, f"{line}: {capsys.readouterr().err}"

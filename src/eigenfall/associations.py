@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from eigenfall.check import need
 from eigenfall.types import Estimate
@@ -81,7 +81,7 @@ def associated(
         remedy="Add models, or ask of fewer numbers.",
     )
     for some in (np.ones(count, bool), *kept):
-        ranks = stats.rankdata(table[some], axis=0)[:, 1:]
+        ranks = scipy.stats.rankdata(table[some], axis=0)[:, 1:]
         need(
             int(np.linalg.matrix_rank(ranks - ranks.mean(0))) == len(numbers),
             expected=f"{', '.join(numbers)} of which none is constant or follows from the others",
@@ -104,7 +104,7 @@ def partial_rank_correlation(table: np.ndarray, place: int, held: Sequence[int])
         place: of the other column.
         held: of those taken out; none: the plain rank correlation.
     """
-    ranks = stats.rankdata(table, axis=0)
+    ranks = scipy.stats.rankdata(table, axis=0)
     design = np.column_stack([np.ones(len(ranks)), ranks[:, list(held)]])
     both = ranks[:, [0, place]]
     left = both - design @ np.linalg.lstsq(design, both, rcond=None)[0]
@@ -122,7 +122,7 @@ def _jackknifed(
     without = np.array([_fisher(partial_rank_correlation(table[some], place, held)) for some in kept])
     count = len(kept)
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
-    half = float(stats.t.ppf(0.5 + level / 2, count - 1)) * error
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, count - 1)) * error
     low, high = math.tanh(whole - half), math.tanh(whole + half)
     return Estimate(math.tanh(whole), low, high, level=level, over="methods")
 

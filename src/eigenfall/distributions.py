@@ -10,9 +10,9 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float64
-from scipy import stats
 from torch import Tensor
 
 from eigenfall.check import need
@@ -176,7 +176,7 @@ def _spearman(
     first: Float64[Tensor, "draws inputs"], second: Float64[Tensor, "draws inputs"]
 ) -> Float64[Tensor, " draws"]:
     """Pearson's correlation of ranks, ties at their mean rank, row by row; 0 where one side is constant."""
-    ranks = [stats.rankdata(side.numpy(), axis=1) for side in (first, second)]
+    ranks = [scipy.stats.rankdata(side.numpy(), axis=1) for side in (first, second)]
     centred = [torch.from_numpy(side - side.mean(1, keepdims=True)) for side in ranks]
     lengths = centred[0].norm(dim=1) * centred[1].norm(dim=1)
     return torch.where(lengths > 0, (centred[0] * centred[1]).sum(1) / lengths.clamp_min(1e-300), 0.0)

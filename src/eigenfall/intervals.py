@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import scipy
 import torch
 from jaxtyping import Float64, Int64
-from scipy import stats
 from torch import Tensor
 
 from eigenfall import grams
@@ -64,7 +64,7 @@ def centred_on(value: float, draws: Sequence[float], drawn: float, stimuli: int,
     if len(draws) < 2:
         return Estimate(value, level=level)
     spread = float(torch.tensor(draws, dtype=torch.float64).std()) * math.sqrt(drawn / (stimuli - drawn))
-    reach = float(stats.t.ppf(0.5 + level / 2, len(draws) - 1)) * spread
+    reach = float(scipy.stats.t.ppf(0.5 + level / 2, len(draws) - 1)) * spread
     return Estimate(value, value - reach, value + reach, level, "stimuli")
 
 

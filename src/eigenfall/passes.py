@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from eigenfall.check import need
 from eigenfall.layers import hidden_names, hidden_of, left_as_found, seed_torch
 from eigenfall.types import ForwardPass, Reference, Split
-from eigenfall.whitening import frozen_buffers
+from eigenfall.whitening import freezing, frozen_buffers
 
 REFERENCE_BATCH = 4096
 """How many rows a pass without gradient takes at once."""
@@ -38,14 +39,16 @@ def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_si
     def passes(indices: Tensor, mode: Literal["train", "eval"]) -> Iterator[ForwardPass]:
         size = batch_size if mode == "train" else REFERENCE_BATCH
         indices = indices.to(split.inputs.device)
-        white = frozen_buffers(model, split.inputs, indices) if mode == "eval" else {}
         chunks = indices.tensor_split(max(1, math.ceil(len(indices) / size)))
+        alone = len(chunks) == 1
+        white = frozen_buffers(model, split.inputs, indices) if mode == "eval" and not alone else {}
         for number, some in enumerate(chunks):
             with left_as_found(model, training=mode == "train", frozen=False), torch.no_grad():
                 for name, value in white.items():
                     model.get_buffer(name).copy_(value)
                 seed_torch(number)
-                found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
+                with freezing(model, len(some)) if mode == "eval" and alone else nullcontext():
+                    found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
             yield found
 
     return Reference(len(split), passes)

@@ -10,8 +10,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import scipy
 import torch
-from scipy import stats
 from torch import Tensor
 
 from eigenfall import parts
@@ -156,5 +156,5 @@ def redrawn(fit: SpectrumFit, bias: SimulatedBias, over: str, level: float = 0.9
         over: what was redrawn, for instance "stimuli and trials".
         level: nominal coverage.
     """
-    reach = float(stats.t.ppf(0.5 + level / 2, bias.runs - 1)) * bias.spread
+    reach = float(scipy.stats.t.ppf(0.5 + level / 2, bias.runs - 1)) * bias.spread
     return Estimate(fit.alpha, fit.alpha - reach, fit.alpha + reach, level, over)

@@ -3,9 +3,9 @@
 import math
 from collections.abc import Callable, Sequence
 
+import scipy
 import torch
 from jaxtyping import Float, Int64
-from scipy import stats
 from torch import Tensor
 
 from eigenfall.check import need
@@ -45,7 +45,7 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
 
 def wilson_ends(share: float, trials: float, level: float = 0.95) -> tuple[float, float]:
     """Ends of Wilson's interval of a share; trials may be an effective number, not a whole one."""
-    z = float(stats.norm.ppf(0.5 + level / 2))
+    z = float(scipy.stats.norm.ppf(0.5 + level / 2))
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
@@ -64,7 +64,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     if len(values) < 2:
         return float(values[0]), math.nan, math.nan
     mean, variance = _mean_and_variance(values)
-    half = float(stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
     return mean, mean - half, mean + half
 
 
@@ -96,7 +96,8 @@ def resampled_t(
         remedy="Take 20 splits.",
     )
     mean, variance = _mean_and_variance(values)
-    return mean, float(stats.t.ppf(0.5 + level / 2, splits - 1)) * math.sqrt((1 / splits + test_over_train) * variance)
+    reach = float(scipy.stats.t.ppf(0.5 + level / 2, splits - 1))
+    return mean, reach * math.sqrt((1 / splits + test_over_train) * variance)
 
 
 def paired_t(first: Sequence[float], second: Sequence[float]) -> float:
@@ -153,7 +154,7 @@ def welch_interval(first: Sequence[float], second: Sequence[float], level: float
     if len(first) < 2 or len(second) < 2:
         return math.fsum(first) / len(first) - math.fsum(second) / len(second), math.nan, math.nan
     difference, error, freedom = _welch(first, second)
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error if error > 0 else 0.0
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, freedom)) * error if error > 0 else 0.0
     return difference, difference - half, difference + half
 
 
@@ -212,7 +213,7 @@ def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _two_sided_t(t: float, freedom: float) -> float:
-    return float(2 * stats.t.sf(abs(t), freedom))
+    return float(2 * scipy.stats.t.sf(abs(t), freedom))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -239,7 +240,7 @@ def mcnemar(only_first: int, only_second: int) -> float:
     total, smaller = only_first + only_second, min(only_first, only_second)
     if total == 0:
         return 1.0
-    below, at = stats.binom.cdf(smaller - 1, total, 0.5), stats.binom.pmf(smaller, total, 0.5)
+    below, at = scipy.stats.binom.cdf(smaller - 1, total, 0.5), scipy.stats.binom.pmf(smaller, total, 0.5)
     return min(1.0, float(2 * below + at))
 
 

@@ -15,6 +15,8 @@ not (Huang et al. 2018, Decorrelated batch normalization, CVPR, arXiv:1804.08450
 """
 
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Literal, get_args
 
@@ -224,18 +226,54 @@ def frozen_buffers(model: nn.Module, inputs: Float[Tensor, "inputs ..."], rows: 
 
     The model is left as it was. Empty without such layers, or for no more rows than one of them has units.
     """
-    running = {name: layer for name, layer in _whitening(model).items() if layer.statistics == "running"}
-    if not running or len(rows) <= max(layer.units for layer in running.values()):
+    running = _running(model, len(rows))
+    if not running:
         return {}
-    pinned = {layer: layer.pinned for layer in running.values()}
-    with left_as_found(model):
+    with _pins_kept(running), left_as_found(model):
         freeze(model, inputs[rows], published=False)
-        found = {
-            f"{name}.{key}": held.clone() for name, layer in running.items() for key, held in layer.named_buffers()
-        }
-    for layer, before in pinned.items():
-        layer.pinned = before
-    return found
+        return {f"{name}.{key}": held.clone() for name, layer in running.items() for key, held in layer.named_buffers()}
+
+
+@contextmanager
+def freezing(model: nn.Module, rows: int) -> Iterator[None]:
+    """A pass of so many rows, in eval mode, sees layers with running statistics as `freeze` on its rows leaves them.
+
+    One pass in all: a layer is set when its own rows come to it, and the next one sees what it makes of them. Nothing
+    happens for no more rows than one of them has units. The caller puts buffers back.
+    """
+    running = _running(model, rows)
+    held = [layer.register_forward_pre_hook(_pin_by) for layer in running.values()]
+    try:
+        with _pins_kept(running):
+            yield
+    finally:
+        for hook in held:
+            hook.remove()
+
+
+def _running(model: nn.Module, rows: int) -> dict[str, Whiten]:
+    """Layers with running statistics; none if one of them has as many units as there are rows."""
+    found = {name: layer for name, layer in _whitening(model).items() if layer.statistics == "running"}
+    return found if rows > max((layer.units for layer in found.values()), default=0) else {}
+
+
+@contextmanager
+def _pins_kept(layers: Mapping[str, Whiten]) -> Iterator[None]:
+    """Which of the layers are pinned is put back on exit."""
+    pinned = {layer: layer.pinned for layer in layers.values()}
+    try:
+        yield
+    finally:
+        for layer, before in pinned.items():
+            layer.pinned = before
+
+
+def _pin_by(layer: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+    """Give a layer the statistics of the rows that come to it."""
+    assert isinstance(layer, Whiten)
+    sums = UnitSide(layer.units, device=layer.mean.device)
+    sums.add(arguments[0])
+    _pin(layer, sums)
 
 
 def _whitening(model: nn.Module) -> dict[str, Whiten]:

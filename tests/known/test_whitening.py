@@ -12,7 +12,7 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.testing import assert_close
 
-from eigenfall import load, model_of, parts
+from eigenfall import load, model_of, parts, passes
 from eigenfall.architectures.cnn import CNN
 from eigenfall.architectures.imported import Imported
 from eigenfall.architectures.mlp import MLP
@@ -424,6 +424,27 @@ def test_a_penalty_sees_the_layer_white_over_the_rows_that_it_asks_for():
     assert_close(few.hidden["hidden2"], copy.deepcopy(model.eval()[:3])(examples.train.inputs[10:12]))
     assert not model[2].whiten.pinned
     assert_close(dict(model.state_dict()), dict(held), rtol=0, atol=0)
+
+
+def test_one_pass_sees_what_freezing_on_its_rows_leaves(monkeypatch):
+    """Bit for bit, though `freeze` passes once for each layer; rows in several chunks show the same to rounding."""
+    examples = pictures()
+    model = MLP(widths=(9, 8, 6), whiten="cholesky")(examples, seeded(0)).double()
+    for _ in range(2):
+        model.train()(examples.train.inputs[:20])
+    rows = torch.arange(5, 47)
+    frozen = copy.deepcopy(model)
+    freeze(frozen, examples.train.inputs[rows])
+    _, expected = hidden_of(frozen.eval(), examples.train.inputs[rows], ["hidden1", "hidden2", "hidden3"])
+    reference = reference_of(model, examples.train, list(expected))
+    (found,) = reference(rows, "eval")
+    assert all(torch.equal(found.hidden[name], values) for name, values in expected.items())
+    monkeypatch.setattr(passes, "REFERENCE_BATCH", 21)
+    both = [chunk.hidden for chunk in reference(rows, "eval")]
+    assert len(both) == 2
+    for name, values in expected.items():
+        assert_close(torch.cat([hidden[name] for hidden in both]), values)
+    assert not any(layer.pinned or layer._forward_pre_hooks for layer in model.modules() if isinstance(layer, Whiten))
 
 
 def alpha(values):

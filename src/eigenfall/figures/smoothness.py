@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy
-from scipy import stats
+import scipy
 
 from eigenfall.figures.style import INK, REFERENCE, Series, log_ticks
 from eigenfall.types import ByDistance, Smoothness
@@ -34,7 +34,7 @@ UNITS = {"proportional": "layer unit per input unit", "logarithmic": "natural lo
 def _density(logs: numpy.ndarray, grid: numpy.ndarray) -> numpy.ndarray:
     if len(logs) < 3 or numpy.ptp(logs) < 1e-9:
         return numpy.exp(-0.5 * ((grid - logs.mean()) / 0.01) ** 2)
-    return stats.gaussian_kde(logs)(grid)
+    return scipy.stats.gaussian_kde(logs)(grid)
 
 
 def ridge(ax: Any, values: Sequence[Smoothness], label: str, look: Series, relative: bool = False) -> None:
@@ -100,7 +100,7 @@ def _spearman(first: numpy.ndarray, second: numpy.ndarray) -> float:
     if any(numpy.ptp(side) <= 1e-9 * numpy.abs(side).max(initial=0.0) for side in (first, second)):
         return 0.0
     # scipy makes the class of this result while it is imported, where no type checker sees its fields
-    return float(stats.spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
+    return float(scipy.stats.spearmanr(first, second).statistic)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _with_margin(value: Smoothness, margin: numpy.ndarray) -> tuple[numpy.ndarray, numpy.ndarray]:

@@ -19,9 +19,9 @@ moments are divided by their standard deviation before the root is taken; the so
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
+import scipy
 import torch
 from jaxtyping import Float64
-from scipy import stats
 from torch import Tensor
 
 from eigenfall import momentfits
@@ -92,7 +92,7 @@ class MomentLaw:
             units=units,
             notices=self._notices(found),
             law="power" if self.breaks == "none" else "broken",
-            statistics={"chi2": cost, "freedom": count - free, "p": float(stats.chi2.sf(cost, count - free))},
+            statistics={"chi2": cost, "freedom": count - free, "p": float(scipy.stats.chi2.sf(cost, count - free))},
         )
 
     def _single(
@@ -105,7 +105,7 @@ class MomentLaw:
         """Scale and exponent with first-order intervals."""
         beside = torch.stack([theta[0], theta[1].clamp_min(FLATTEST)])  # at 0 no moment depends on the exponent
         spread = momentfits.spread(beside, root, covariance, units).diagonal().clamp_min(0).sqrt()
-        reach = float(stats.norm.ppf(0.5 + self.level / 2)) * spread
+        reach = float(scipy.stats.norm.ppf(0.5 + self.level / 2)) * spread
         low, high = torch.stack([theta - reach, theta + reach]).tolist()
         ends = torch.tensor([low[0], high[0]], dtype=torch.float64).exp().tolist()
         return {

@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import scipy
 import torch
-from scipy import stats
 
 from eigenfall.check import need
 from eigenfall.figures import across_seeds
@@ -147,7 +147,7 @@ def median(values: torch.Tensor, level: float = 0.95) -> Estimate:
     ordered = values[values.isfinite()].sort().values
     if len(ordered) == 0:
         return Estimate(math.nan)
-    low = int(stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
+    low = int(scipy.stats.binom.ppf((1 - level) / 2, len(ordered), 0.5))
     if low < 1:
         return Estimate(float(ordered.quantile(0.5)))
     return Estimate(

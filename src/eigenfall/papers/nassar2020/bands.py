@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from statistics import median
 
-from scipy import stats
+import scipy
 
 from eigenfall.papers import verdicts
 from eigenfall.papers.found import accuracy, alpha
@@ -105,7 +105,7 @@ def spikes(found: Found) -> list[str]:
         above = [[alpha > median(some) + SPIKE for alpha in some] for some in late]
         every = [one for some in above for one in some]
         ends, share = sum(some[-1] for some in above), sum(every) / len(every)
-        by_chance = float(stats.binom.sf(ends - 1, len(above), share))
+        by_chance = float(scipy.stats.binom.sf(ends - 1, len(above), share))
         medians = [median(some) for some in late]
         told.append(
             f"{band.arm}, {layer}: after the first quarter of training α of the batch has medians of "

@@ -20,9 +20,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import scipy
 import torch
 from jaxtyping import Float64
-from scipy import stats
 from torch import Tensor
 
 from eigenfall.check import need
@@ -102,7 +102,7 @@ def effect(seen: Seen, contrasts: Sequence[Contrast], trait: Trait = robust, lev
         return Estimate(found)
     variance = math.fsum(square for square, _ in spread) / freedom
     error = math.sqrt(variance * math.fsum((times / whole) ** 2 / len(values[arm]) for arm, times in weight.items()))
-    half = float(stats.t.ppf(0.5 + level / 2, freedom)) * error
+    half = float(scipy.stats.t.ppf(0.5 + level / 2, freedom)) * error
     return Estimate(found, found - half, found + half, level=level, over="seeds")
 
 

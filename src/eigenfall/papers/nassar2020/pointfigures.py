@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scipy import stats
+import scipy
 
 from eigenfall.papers.drawn.canvas import number
 from eigenfall.papers.figuring import Figure, Semantics, failing, there
@@ -230,6 +230,6 @@ def _associated(made: Sequence[Plane]) -> str:
         means = list(_means(one).values())
         if len(means) >= FEWEST:
             across, up = zip(*means)
-            rho: Any = stats.spearmanr(list(across), list(up))[0]
+            rho: Any = scipy.stats.spearmanr(list(across), list(up))[0]
             told.append(f"{one.name} {number(float(rho), 2)} over {len(means)} arms")
     return f"Spearman’s ρ with robust accuracy: {'; '.join(told)}" if told else "Robust accuracy of arms"
