@@ -25,10 +25,10 @@ demo: $(USE)
 	@$(VENV)/bin/eigenfall demo
 
 test: $(DEVELOP)
-	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal
 
 slow: $(DEVELOP) $(DOCS)
-	@OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal -m slow
+	@PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(RUN) pytest -q -n $(WORKERS) --dist worksteal -m slow
 
 bench: $(DEVELOP)
 	@failed=0; for script in bench/*.py; do \

@@ -8,9 +8,10 @@ import inspect
 import sys
 from functools import wraps
 
+import jaxtyping
 from beartype import BeartypeConf, beartype
 
-CALLS = 20
+CALLS = 10
 """Of a function, in a test; jaxtyping looks twice at each, at what goes in and at what comes out."""
 
 _counts: dict[object, int] = {}
@@ -18,12 +19,7 @@ _left: list[object] = []
 
 
 def checked(function):
-    """What jaxtyping calls in a function's place, with its arguments, to have their types looked at.
-
-    Not of a function within another: it would be made ready anew at each call of that.
-    """
-    if "<locals>" in function.__qualname__:
-        return function
+    """What jaxtyping calls in a function's place, with its arguments, to have their types looked at."""
     looked = beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
     if not inspect.isfunction(looked):
         return looked
@@ -45,6 +41,22 @@ def afresh():
         del function.__no_type_check__
     _left.clear()
     _counts.clear()
+
+
+def outermost(jaxtyped):
+    """Have it leave alone a function within another, which it would make ready anew at each call of that."""
+
+    @wraps(jaxtyped)
+    def made(*given, **settings):
+        decorate = jaxtyped(*given, **settings)
+        if given:
+            return decorate
+        return lambda function: function if "<locals>" in function.__qualname__ else decorate(function)
+
+    return made
+
+
+jaxtyping.jaxtyped = outermost(jaxtyping.jaxtyped)
 
 
 def _leave(module, name):

@@ -225,22 +225,39 @@ def test_the_order_of_arms_can_fail():
     assert bands.ordered(found(0.9, 0.3, 0.15, seeds=4)) == "NOT TESTED"
 
 
-def test_an_exponent_outside_its_band_is_told_with_how_often_training_leaves_its_median():
-    arm = "deep spectral, step basis"
-    found = planted({arm: {"alphas": (1.0, 1.0, 1.2)}}, seeds=5)
-    assert bands.spikes(found) == []  # nothing was logged
+SPIKY = "deep spectral, step basis"
+
+
+def with_spikes(found, last):
+    """Logged exponents of 1.1 with three spikes to 1.3 in each seed, of so many seeds the last at the last update."""
     every = {}
-    for seed, one in found.records[arm].items():
+    for seed, one in found.records[SPIKY].items():
         alphas = [4.0] * 24 + [1.1] * 76  # the first quarter is left out
-        for spike in (30, 60, 99 if seed < 2 else 90):
+        for spike in (30, 60, 99 if seed < last else 90):
             alphas[spike] = 1.3
         history = tuple({"step": step + 1, "spectral/hidden3/alpha": alpha} for step, alpha in enumerate(alphas))
         every[seed] = replace(one, history=history)
-    assert bands.spikes(Found("small", {arm: every})) == [
+    return Found("small", {SPIKY: every})
+
+
+def test_an_exponent_outside_its_band_is_told_with_how_often_training_leaves_its_median():
+    found = planted({SPIKY: {"alphas": (1.0, 1.0, 1.2)}}, seeds=5)
+    assert bands.deviations(found) == []  # nothing was logged
+    (deviation,) = bands.deviations(with_spikes(found, last=2))
+    assert deviation.said == (
         "deep spectral, step basis, hidden3: after the first quarter of training α of the batch has medians of 1.10 to "
         "1.10 and lies 0.07 above its run's own in 4.0% of 375 logged updates; so does the last of 2 of 5 seeds, as by "
-        "chance with probability 0.01."
-    ]
+        "chance with probability 0.01. The last lie 0.080 above their medians on average; without that the mean is "
+        "1.120, inside."
+    )
+    assert deviation.isolated
+
+
+@pytest.mark.parametrize(("alpha", "last"), [(1.2, 0), (1.2, 1), (1.6, 2)])
+def test_a_spike_that_does_not_account_for_it_isolates_nothing(alpha, last):
+    found = planted({SPIKY: {"alphas": (1.0, 1.0, alpha)}}, seeds=5)
+    (deviation,) = bands.deviations(with_spikes(found, last))
+    assert not deviation.isolated
 
 
 # ------------------------------------------------------------------------ the answer
