@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eigenfall import records, runs
+from eigenfall import cli, records, runs
 from eigenfall.architectures.mlp import MLP
 from eigenfall.datasets.digits import Digits
 from eigenfall.fits.leastsquares import LeastSquares
@@ -192,21 +192,10 @@ def test_side_by_side_gives_the_same_numbers_as_one_after_the_other(tmp_path):
 def test_interrupted_it_keeps_what_is_finished(tmp_path):
     import signal
 
-    arguments = [
-        "train",
-        "--steps",
-        "40000",
-        "--seeds",
-        "3",
-        "--workers",
-        "2",
-        "--preset",
-        "none",
-        "--output",
-        str(tmp_path),
-    ]
+    arguments = ["train", "--steps", "40000", "--seeds", "3", "--workers", "2", "--preset", "none"]
+    arguments += ["--output", str(tmp_path)]
     finish = ["train", "--arm", "done", "--steps", "5", "--preset", "none", "--draws", "0", "--output", str(tmp_path)]
-    subprocess.run([sys.executable, "-m", "eigenfall", *finish], check=True, capture_output=True)
+    assert cli.main([*finish, "--workers", "1"]) == 0
     process = subprocess.Popen(
         [sys.executable, "-m", "eigenfall", *arguments],
         stderr=subprocess.PIPE,

@@ -62,7 +62,7 @@ def test_small_broken_defences_trip(animal):
 
 @pytest.mark.parametrize("animal", each(["plain", "tanh", "linear"]))
 def test_small_honest_models_fail_nothing(animal):
-    found, _, clean = verdicts("digits", animal, 0, STRONG, 200)
+    found, _, clean = verdicts("digits", animal, 0, STRONG, 100)
     assert clean > 0.85
     assert animals.missed(animal, found) == set()
     assert "NOT RUN" not in found.values()
