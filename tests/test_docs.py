@@ -195,7 +195,7 @@ def test_a_page_runs_from_top_to_bottom(page, reader, monkeypatch, capsys):
                 read_only(arguments, monkeypatch)
             elif " ".join(arguments).startswith(READ):
                 found = read_only(arguments, monkeypatch)
-                recording = run_of(found["subject"], axes=found["axes"]).recording()
+                recording = run_of(arguments[1], axes=found["axes"]).recording()
                 assert recording.values.shape in ((2, 120, 40), (2, 119, 40))
             else:
                 status = main([*arguments, *THRIFT.get(arguments[0], ())])
