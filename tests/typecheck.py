@@ -11,7 +11,7 @@ from functools import wraps
 import jaxtyping
 from beartype import BeartypeConf, beartype
 
-CALLS = 10
+CALLS = 5
 """Of a function, in a test; jaxtyping looks twice at each, at what goes in and at what comes out."""
 
 _counts: dict[object, int] = {}

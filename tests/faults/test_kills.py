@@ -33,6 +33,7 @@ def test_a_few_kills_of_each_job_lose_nothing():
     assert faults(found) == []
 
 
+@pytest.mark.slow
 @needs_processes
 def test_kills_show_who_writes_into_what_others_read():
     """Half of a checkpoint is found, and it stops whoever would go on from it."""

@@ -139,7 +139,7 @@ def test_a_recording_is_measured_with_its_axes_from_the_prompt(tmp_path, capsys)
     with h5py.File(tmp_path / "session.h5", "w") as file:
         file["resp"] = values
     arguments = ["measure", str(tmp_path / "session.h5"), "--fit", "leastsquares:first_rank=2,last_rank=15"]
-    arguments += ["--draws", "0", "--output", str(tmp_path / "runs")]
+    arguments += ["--draws", "0", "--simulations", "0", "--subsets", "0", "--output", str(tmp_path / "runs")]
     assert main([*arguments, "--axes", "units,stimuli,repeats"]) == 0
     assert "60 stimuli × 20 units × 3 repeats" in capsys.readouterr().out
     assert main([*arguments, "--axes", "units,stimuly,repeats"]) == 2
