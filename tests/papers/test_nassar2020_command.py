@@ -9,7 +9,6 @@ import pytest
 from eigenfall import cli
 from eigenfall.papers.nassar2020.runs import arms
 
-
 SLOW = ("deep last layer, step basis", "deep whitened, last layer")
 """A basis renewed at each of 4,000 updates: a third of the scale's time, and `deep spectral, step basis` has it too."""
 
