@@ -10,8 +10,8 @@ from eigenfall import cli
 from eigenfall.papers.nassar2020.runs import arms
 
 SLOW = ("deep last layer, step basis", "deep whitened, last layer")
-"""A basis renewed at each of 4,000 updates, as `deep spectral, step basis` has it: a third of the scale's time. Figure 3
-is without the second; `test_nassar2020_figures.py` draws it of smaller runs."""
+"""A basis renewed at each of 4,000 updates, as in `deep spectral, step basis`: a third of the scale's time. Figure 3 is
+without the second; `test_nassar2020_figures.py` draws it of smaller runs."""
 
 
 @pytest.mark.long
