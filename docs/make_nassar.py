@@ -3,8 +3,7 @@
 .venv/bin/python docs/make_nassar.py ROWS      keeps claims, arms, controls and associations in nassar2020-small.json
 .venv/bin/python docs/make_nassar.py           only draws the tables anew
 
-The table of bands is drawn from nassar2020-bands.json: five seeds of six arms under the named attack, kept from commit
-4f23a60.
+The table of bands shows the same means at an earlier commit too, from nassar2020-bands.json.
 """
 
 import json
@@ -12,6 +11,7 @@ import sys
 from pathlib import Path
 
 PAPERS = Path(__file__).with_name("papers")
+EARLIER = "4f23a60"
 KEPT, BANDS, PAGE = PAPERS / "nassar2020-small.json", PAPERS / "nassar2020-bands.json", PAPERS / "nassar2020.md"
 COMMAND = ["eigenfall", "reproduce", "nassar2020", "--scale", "small"]
 WANTED = ("claim", "band", "association", "matched control", "gain over matched control")
@@ -90,28 +90,26 @@ def associations(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def bands(rows: list[dict]) -> str:
-    """Our means beside their bands."""
-    lines = ["| arm | number | here | band | verdict |", "|---|---|---|---|---|"]
-    for row in rows:
-        if "band_low" in row:
-            by, digits = (100, 1) if row["quantity"].endswith("accuracy") else (1, 2)
-            band = f"{by * row['band_low']:g}–{by * row['band_high']:g}"
-            here = f"{by * row['value']:.{digits}f}"
-            lines.append(f"| {row['arm']} | {row['claim']} | {here} | {band} | {row['verdict']} |")
-        elif "claim" in row:
-            lines.append(f"| {row['arm']} | {row['claim']} |  |  | {row['verdict']} |")
+def bands(rows: list[dict], before: list[dict]) -> str:
+    """Our means beside their bands, and the same made with earlier code."""
+    lines = [f"| arm | number | here | at commit {EARLIER} | band | verdict |", "|---|---|---|---|---|---|"]
+    now, then = ([row for row in some if "band_low" in row] for some in (rows, before))
+    for row, earlier in zip(now, then, strict=True):
+        by, digits = (1, 2) if row["says"].startswith("α") else (100, 1)
+        values = (f"{by * one['value']:.{digits}f}" for one in (row, earlier))
+        band = f"{by * row['band_low']:g}–{by * row['band_high']:g}"
+        lines.append(f"| {row['arm']} | {row['says']} | {' | '.join(values)} | {band} | {row['verdict']} |")
     return "\n".join(lines)
 
 
-def page(text: str, rows: list[dict], held: list[dict]) -> str:
+def page(text: str, rows: list[dict], before: list[dict]) -> str:
     """The page with its tables drawn anew."""
     tables = {
         "claims": claims(rows),
         "shallow": arms(rows, "shallow"),
         "deep": arms(rows, "deep"),
         "associations": associations(rows),
-        "bands": bands(held),
+        "bands": bands(rows, before),
     }
     for name, table in tables.items():
         start, end = f"<!-- {name}: docs/make_nassar.py -->", f"<!-- end of {name} -->"
@@ -127,8 +125,8 @@ def main() -> None:
     if len(sys.argv) > 1:
         written = json.loads(Path(sys.argv[1]).read_text())
         KEPT.write_text(json.dumps({**written, "command": COMMAND, "rows": kept(written["rows"])}, indent=1) + "\n")
-    rows, held = (json.loads(path.read_text())["rows"] for path in (KEPT, BANDS))
-    PAGE.write_text(page(PAGE.read_text(), rows, held))
+    rows, before = (json.loads(path.read_text())["rows"] for path in (KEPT, BANDS))
+    PAGE.write_text(page(PAGE.read_text(), rows, before))
 
 
 if __name__ == "__main__":

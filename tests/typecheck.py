@@ -60,7 +60,12 @@ jaxtyping.jaxtyped = outermost(jaxtyping.jaxtyped)
 
 
 def _leave(module, name):
-    """Let jaxtyping look at a function no more, if it can be found under its name."""
+    """Let jaxtyping look at a function no more, if it can be found under its name.
+
+    Not at a command: what marks it so would hide the types of its flags from the prompt.
+    """
+    if module.startswith("eigenfall.commands"):
+        return
     found = sys.modules.get(module)
     for part in name.split("."):
         found = vars(found).get(part) if hasattr(found, "__dict__") else None

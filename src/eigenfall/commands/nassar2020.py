@@ -185,6 +185,7 @@ def _page(found: Found, beside: Found, claims: Sequence[Judged], drawn: Sequence
         READING,
         [
             *answers.told_of_associations(found),
+            *(deviation.said for deviation in (bands.deviations(found) if found.scale == "small" else ())),
             *(sentence for one in EXPERIMENTS.values() for sentence in one.reading(beside)),
         ],
     )
