@@ -44,7 +44,8 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NAMES = {path: str(path.relative_to(ROOT)) for path in (*PAGES, *EXAMPLES)}
 
 HEAVY = ("demo", "reproduce", "atlas", "data fetch", "sweep grid.toml --cluster")
-READ = tuple(f"measure {format}" for format in ("matlab:", "stringer:", "session.h5", "zarr:", "nwb:", "suite2p:"))
+FORMATS = ("matlab:", "stringer:", "session.h5", "zarr:", "nwb:", "suite2p:", "file:path=trials.npz")
+READ = tuple(f"measure {format}" for format in FORMATS)
 MEASURED = ("--attacked", "40", "--epsilons", "0.05", "0.1", "--draws", "2", "--smoothness-inputs", "20")
 THRIFT = {
     "train": ("--steps", "30", "--workers", "1", *MEASURED),
