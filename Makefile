@@ -1,6 +1,6 @@
 # make demo    two minutes on the embedded digits, then a page to look at
 # make test    the tests, two at a time
-# make slow    truths that take minutes
+# make slow    truths that take minutes; both write bytecode, which the many processes of tests read
 # make bench   every hot path against what it must beat
 # make lint    ruff and pyright
 # make docs    the documentation as a site, in site/; it needs no network to be read

@@ -95,6 +95,10 @@ def bands(rows: list[dict], before: list[dict]) -> str:
     lines = [f"| arm | number | here | at commit {EARLIER} | band | verdict |", "|---|---|---|---|---|---|"]
     now, then = ([row for row in some if "band_low" in row] for some in (rows, before))
     for row, earlier in zip(now, then, strict=True):
+        if row["arm"] != earlier["arm"] or row["band_low"] != earlier["band_low"]:
+            raise ValueError(
+                f"Expected {row['arm']} {row['says']} in {BANDS}, got another. Keep the order of the bands."
+            )
         by, digits = (1, 2) if row["says"].startswith("α") else (100, 1)
         values = (f"{by * one['value']:.{digits}f}" for one in (row, earlier))
         band = f"{by * row['band_low']:g}–{by * row['band_high']:g}"

@@ -112,7 +112,7 @@ def _drawn(records: Sequence[Record], scale: Scale, figure: str, output: Path, j
 
 
 def _told(records: Sequence[Record], scale: Scale, output: Path, json: str, interactive: bool) -> list[str]:
-    """Print bands and claims, draw figures, write pages and rows; what lies outside its band, its cause unknown."""
+    """Print bands and claims, draw figures, write pages and rows; what lies outside its band, in words."""
     found, console = gathered(records, scale), screen.printing(json)
     claims = judged(found)
     show_claims(f"Nassar et al. 2020 at scale {scale}", claims, console)
@@ -125,9 +125,8 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str, inte
             console,
         )
         console.print(f"Order {' > '.join(bands.ORDER)}: {bands.ordered(found) or 'NOT TESTED'}", markup=False)
-    deviations = bands.deviations(found) if held else []
-    for deviation in deviations:
-        console.print(deviation.said, markup=False, soft_wrap=True)
+    for sentence in bands.spikes(found) if held else ():
+        console.print(sentence, markup=False, soft_wrap=True)
     for sentence in (answers.answer(found), *answers.told_of_associations(found)):
         console.print(sentence, markup=False, soft_wrap=True)
     beside = gathered([*finished_before(scale, output), *records], scale)
@@ -136,8 +135,7 @@ def _told(records: Sequence[Record], scale: Scale, output: Path, json: str, inte
     path = templates.write(output / "report.html", _page(found, beside, claims, drawn))
     console.print(f"Report: {path.resolve()}", markup=False, soft_wrap=True)
     screen.emit([*summarised(records), *rows(found, claims)], json)
-    isolated = [deviation.band for deviation in deviations if deviation.isolated]
-    outside = [f"{band.arm}: {band.name}" for band, _, verdict in held if verdict == "FAILS" and band not in isolated]
+    outside = [f"{band.arm}: {band.name}" for band, _, verdict in held if verdict == "FAILS"]
     outside += [f"the order {' > '.join(bands.ORDER)}"] if held and bands.ordered(found) == "FAILS" else []
     return [f"Outside its band: {name}." for name in outside]
 
@@ -185,7 +183,7 @@ def _page(found: Found, beside: Found, claims: Sequence[Judged], drawn: Sequence
         READING,
         [
             *answers.told_of_associations(found),
-            *(deviation.said for deviation in (bands.deviations(found) if found.scale == "small" else ())),
+            *(bands.spikes(found) if found.scale == "small" else ()),
             *(sentence for one in EXPERIMENTS.values() for sentence in one.reading(beside)),
         ],
     )

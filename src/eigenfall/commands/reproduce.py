@@ -21,8 +21,7 @@ def reproduce(
     """Redo a paper: its runs, its figures, and for each claim what it says, what we got, and a verdict.
 
     What is finished is kept; the same command goes on from it. At the small scale of nassar2020 some numbers are held
-    against bands of other implementations: one outside of its band makes the command fail, unless its
-    cause is isolated.
+    against bands of other implementations: one outside of its band makes the command fail.
 
     Args:
         paper: nassar2020 or holzhausen2024.

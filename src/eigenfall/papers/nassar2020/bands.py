@@ -1,7 +1,7 @@
 """Where means over seeds must lie at small scale: reference measurements by two independent implementations.
 
 The paper prints no table of robustness. A mean over seeds outside its band is a defect of this package, not of the
-paper, unless its cause is isolated. The worst case here is the attack named after those measurements: the published PGD
+paper. The worst case here is the attack named after those measurements: the published PGD
 (40 steps of .01 on raw cross-entropy from the clean image) together with PGD on the margin (60 steps of
 max(ε/10, .002), from the clean image and one random start). It is not the headline.
 
@@ -91,24 +91,8 @@ def held(found: Found) -> list[tuple[Band, Estimate, ClaimVerdict]]:
     return told
 
 
-@dataclass(frozen=True)
-class Deviation:
-    """A mean outside its band, and what its runs' histories say of why.
-
-    Attributes:
-        band: the band.
-        said: in words.
-        isolated: whether a cause was: five seeds or more, one of them ends in a spike of training, and the mean, less
-            what the last logged updates lie above their runs' medians, lies inside.
-    """
-
-    band: Band
-    said: str
-    isolated: bool
-
-
-def deviations(found: Found) -> list[Deviation]:
-    """Of each exponent outside its band, how often training leaves its own median, and whether it ended so."""
+def spikes(found: Found) -> list[str]:
+    """Of each exponent outside its band, how often training leaves its own median, and what it would be had none ended so."""
     told = []
     for band, mean, verdict in held(found):
         layer = band.name.removeprefix("α of ")
@@ -126,14 +110,13 @@ def deviations(found: Found) -> list[Deviation]:
         less = sum(some[-1] - middle for some, middle in zip(late, medians)) / len(late)
         calm = mean.value - less
         inside = band.low <= calm <= band.high
-        said = (
+        told.append(
             f"{band.arm}, {layer}: after the first quarter of training α of the batch has medians of "
             f"{min(medians):.2f} to {max(medians):.2f} and lies {SPIKE:g} above its run's own in {share:.1%} of "
             f"{len(every)} logged updates; so does the last of {ends} of {len(above)} seeds, as by chance with "
             f"probability {by_chance:.2f}. The last lie {less:.3f} above their medians on average; without that the "
             f"mean is {calm:.3f}, {'inside' if inside else 'outside'}."
         )
-        told.append(Deviation(band, said, inside and ends > 0 and len(late) >= verdicts.FEWEST))
     return told
 
 
