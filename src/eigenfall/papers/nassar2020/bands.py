@@ -92,7 +92,7 @@ def held(found: Found) -> list[tuple[Band, Estimate, ClaimVerdict]]:
 
 
 def spikes(found: Found) -> list[str]:
-    """Of each exponent outside its band, how often training leaves its own median, and what it would be had none ended so."""
+    """Of each exponent outside its band, how often training leaves its own median, and its mean without that."""
     told = []
     for band, mean, verdict in held(found):
         layer = band.name.removeprefix("α of ")
