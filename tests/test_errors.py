@@ -135,7 +135,11 @@ def test_a_paper_is_asked_for_what_it_does_not_have(capsys, tmp_path, flags, sen
     [
         (["--figure", "fig9"], "Expected a known figure, got 'fig9'. "),
         (["--arm", "shallow pain"], "Expected a known arm, got 'shallow pain'. "),
-        (["--arm", "deep plain", "--seeds", "99"], "Expected at least one run, got no arm with these seeds. "),
+        (["--arm", "deep plain", "--seeds", "0", "-1"], "Expected seeds from 0, got -1. Use --seeds 0 1 2."),
+        (
+            ["--scale", "small", "--arm", "shallow plain", "--seeds", "4"],
+            "Expected at least one run, got no arm with these seeds. ",
+        ),
     ],
 )
 def test_the_other_paper_is_asked_for_what_it_does_not_have(capsys, tmp_path, flags, sentence):

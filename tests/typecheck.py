@@ -14,19 +14,23 @@ from beartype import BeartypeConf, beartype
 CALLS = 5
 """Of a function, in a test; jaxtyping looks twice at each, at what goes in and at what comes out."""
 
+LOOKING = beartype(conf=BeartypeConf(is_pep484_tower=True))
+
 _counts: dict[object, int] = {}
 _left: list[object] = []
 
 
 def checked(function):
     """What jaxtyping calls in a function's place, with its arguments, to have their types looked at."""
-    looked = beartype(conf=BeartypeConf(is_pep484_tower=True))(function)
-    if not inspect.isfunction(looked):
-        return looked
+    if not inspect.isfunction(function):
+        return LOOKING(function)
     name = (function.__module__, function.__qualname__)
+    looked = None
 
-    @wraps(looked)
+    @wraps(function)
     def counted(*arguments, **named):
+        nonlocal looked
+        looked = looked or LOOKING(function)  # made at the first call: many functions are never called by a worker
         _counts[name] = _counts.get(name, 0) + 1
         if _counts[name] >= 2 * CALLS:
             _leave(*name)

@@ -18,6 +18,7 @@ import numpy as np
 import scipy
 
 from eigenfall.check import need
+from eigenfall.statistics import t_reach
 from eigenfall.types import Estimate
 
 LARGEST = 1 - 1e-12
@@ -122,7 +123,7 @@ def _jackknifed(
     without = np.array([_fisher(partial_rank_correlation(table[some], place, held)) for some in kept])
     count = len(kept)
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
-    half = float(scipy.stats.t.ppf(0.5 + level / 2, count - 1)) * error
+    half = t_reach(level, count - 1) * error
     low, high = math.tanh(whole - half), math.tanh(whole + half)
     return Estimate(math.tanh(whole), low, high, level=level, over="methods")
 

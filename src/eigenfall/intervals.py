@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import scipy
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
@@ -21,7 +20,7 @@ from torch import Tensor
 from eigenfall import grams
 from eigenfall.check import need
 from eigenfall.stages import Working, consumed, seeded, seeds
-from eigenfall.statistics import t_interval
+from eigenfall.statistics import t_interval, t_reach
 from eigenfall.subsets import of_stimuli
 from eigenfall.types import Estimate, Gram, Responses, Spectrum, SpectrumFit, Stage
 
@@ -64,7 +63,7 @@ def centred_on(value: float, draws: Sequence[float], drawn: float, stimuli: int,
     if len(draws) < 2:
         return Estimate(value, level=level)
     spread = float(torch.tensor(draws, dtype=torch.float64).std()) * math.sqrt(drawn / (stimuli - drawn))
-    reach = float(scipy.stats.t.ppf(0.5 + level / 2, len(draws) - 1)) * spread
+    reach = t_reach(level, len(draws) - 1) * spread
     return Estimate(value, value - reach, value + reach, level, "stimuli")
 
 

@@ -18,9 +18,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
-from scipy import ndimage
 from torch import Tensor, nn
 
 from eigenfall.check import need
@@ -136,7 +136,7 @@ def has_room(plane: Plane, extent: float, side: int, bounds: Bounds | None) -> b
 
 def _regions(classes: Int64[Tensor, "side side"], inside: Bool[Tensor, "side side"]) -> int:
     """Pieces of equal decision, joined along rows and columns."""
-    label: Any = ndimage.label
+    label: Any = scipy.ndimage.label
     return sum(label(((classes == one) & inside).numpy())[1] for one in classes.unique())
 
 

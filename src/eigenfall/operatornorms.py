@@ -23,9 +23,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float, Float64
-from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from torch import Tensor, nn
 
 from eigenfall.check import need
@@ -95,11 +95,11 @@ def convolution_norm(
 
     start = torch.randn(at.numel(), generator=generator, device=generator.device, dtype=torch.float64).cpu().numpy()
     # Any: scipy makes both signatures where no type checker sees them
-    lanczos: Any = eigsh
-    operator = cast(Any, LinearOperator)((at.numel(), at.numel()), matvec=through, dtype=np.float64)
+    lanczos: Any = scipy.sparse.linalg.eigsh
+    operator = cast(Any, scipy.sparse.linalg.LinearOperator)((at.numel(), at.numel()), matvec=through, dtype=np.float64)
     try:
         values, vectors = lanczos(operator, k=1, v0=start, tol=tolerance, maxiter=steps, which="LA")
-    except ArpackNoConvergence as reason:
+    except scipy.sparse.linalg.ArpackNoConvergence as reason:
         raise ValueError(
             f"Expected the norm of the convolution within {tolerance:g}, got no convergence in {steps} restarts. "
             "Allow more steps, or a larger tolerance."

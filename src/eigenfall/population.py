@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float, Float64
-from scipy import fft
 from torch import Tensor
 
 from eigenfall.check import need
@@ -209,7 +209,7 @@ def _turned(rows: Float[Tensor, "rows ranks"], signs: Float[Tensor, "2 ranks"]) 
     """Rows in another orthonormal basis, the same for all rows with these signs."""
     turned = rows.numpy()
     for turn in signs.numpy():
-        turned = fft.dct(turn * turned, norm="ortho", overwrite_x=True)
+        turned = scipy.fft.dct(turn * turned, norm="ortho", overwrite_x=True)
     return torch.from_numpy(np.asarray(turned))
 
 

@@ -26,9 +26,9 @@ that are narrow beside b where they are dense, so that a million of them take so
 import math
 from dataclasses import dataclass
 
+import scipy
 import torch
 from jaxtyping import Float64, Int64
-from scipy.interpolate import CubicHermiteSpline
 from torch import Tensor
 
 from eigenfall.check import need
@@ -174,7 +174,7 @@ def sample_eigenvalues(
     if len(knots) == 1:
         return found.x.expand(len(ranks))
     slopes = -knots / (found.density * found.x)
-    spline = CubicHermiteSpline(knots.double().log().numpy(), found.x.log().numpy(), slopes.numpy())
+    spline = scipy.interpolate.CubicHermiteSpline(knots.double().log().numpy(), found.x.log().numpy(), slopes.numpy())
     return torch.as_tensor(spline(ranks.double().log().numpy())).exp()
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import scipy
 import torch
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from eigenfall.check import need
 from eigenfall.linalg import symmetric_eigenvalues
 from eigenfall.population import Population, recording
 from eigenfall.stages import Working, consumed, seeded, seeds
-from eigenfall.statistics import t_interval
+from eigenfall.statistics import t_interval, t_reach
 from eigenfall.types import Estimate, Gram, Moments, SimulatedBias, Spectrum, SpectrumFit, Stage
 
 Estimator = Callable[[Gram, torch.Generator], Spectrum | Moments]
@@ -156,5 +155,5 @@ def redrawn(fit: SpectrumFit, bias: SimulatedBias, over: str, level: float = 0.9
         over: what was redrawn, for instance "stimuli and trials".
         level: nominal coverage.
     """
-    reach = float(scipy.stats.t.ppf(0.5 + level / 2, bias.runs - 1)) * bias.spread
+    reach = t_reach(level, bias.runs - 1) * bias.spread
     return Estimate(fit.alpha, fit.alpha - reach, fit.alpha + reach, level, over)

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Bool, Float64, Shaped
-from scipy.sparse.linalg import eigsh
 
 from eigenfall.check import need
 from eigenfall.linalg import symmetric_eigh
@@ -186,6 +186,6 @@ def _eigenvectors(
         values, vectors = (found.numpy()[..., :count] for found in symmetric_eigh(torch.from_numpy(matrix)))
     else:
         start = np.random.default_rng(0).standard_normal(len(matrix))
-        values, vectors = (found[..., ::-1] for found in eigsh(matrix, count, which="LA", v0=start))
+        values, vectors = (found[..., ::-1] for found in scipy.sparse.linalg.eigsh(matrix, count, which="LA", v0=start))
     real = values > len(matrix) * 2.0**-52 * values[0]
     return values[real], vectors[:, real]

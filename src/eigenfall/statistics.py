@@ -16,6 +16,16 @@ AT_ONCE = 2**22
 """Rows that a bootstrap draws at once: 32 MB of indices."""
 
 
+def normal_reach(level: float) -> float:
+    """How many standard errors a normal interval of this coverage reaches to each side."""
+    return float(scipy.special.ndtri(0.5 + level / 2))  # as scipy.stats, which is slow to import, has it
+
+
+def t_reach(level: float, freedom: float) -> float:
+    """The same of Student's t with so many degrees of freedom."""
+    return float(scipy.special.stdtrit(freedom, 0.5 + level / 2))
+
+
 def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, float, float, float]:
     """Proportion with Wilson's score interval.
 
@@ -45,7 +55,7 @@ def wilson(successes: int, trials: int, level: float = 0.95) -> tuple[float, flo
 
 def wilson_ends(share: float, trials: float, level: float = 0.95) -> tuple[float, float]:
     """Ends of Wilson's interval of a share; trials may be an effective number, not a whole one."""
-    z = float(scipy.stats.norm.ppf(0.5 + level / 2))
+    z = normal_reach(level)
     centre = (share + z**2 / (2 * trials)) / (1 + z**2 / trials)
     half = z / (1 + z**2 / trials) * math.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
     return max(0.0, min(centre - half, share)), min(1.0, max(centre + half, share))
@@ -64,7 +74,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
     if len(values) < 2:
         return float(values[0]), math.nan, math.nan
     mean, variance = _mean_and_variance(values)
-    half = float(scipy.stats.t.ppf(0.5 + level / 2, len(values) - 1)) * math.sqrt(variance / len(values))
+    half = t_reach(level, len(values) - 1) * math.sqrt(variance / len(values))
     return mean, mean - half, mean + half
 
 
@@ -96,7 +106,7 @@ def resampled_t(
         remedy="Take 20 splits.",
     )
     mean, variance = _mean_and_variance(values)
-    reach = float(scipy.stats.t.ppf(0.5 + level / 2, splits - 1))
+    reach = t_reach(level, splits - 1)
     return mean, reach * math.sqrt((1 / splits + test_over_train) * variance)
 
 
@@ -154,7 +164,7 @@ def welch_interval(first: Sequence[float], second: Sequence[float], level: float
     if len(first) < 2 or len(second) < 2:
         return math.fsum(first) / len(first) - math.fsum(second) / len(second), math.nan, math.nan
     difference, error, freedom = _welch(first, second)
-    half = float(scipy.stats.t.ppf(0.5 + level / 2, freedom)) * error if error > 0 else 0.0
+    half = t_reach(level, freedom) * error if error > 0 else 0.0
     return difference, difference - half, difference + half
 
 
@@ -213,7 +223,7 @@ def _mean_and_variance(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _two_sided_t(t: float, freedom: float) -> float:
-    return float(2 * scipy.stats.t.sf(abs(t), freedom))
+    return float(2 * scipy.special.stdtr(freedom, -abs(t)))
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

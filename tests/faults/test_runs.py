@@ -327,7 +327,9 @@ def test_data_that_cannot_be_read_fail_their_own_run_and_leave_what_is_held(tmp_
 
 
 def test_a_recording_is_read_once_as_well_and_never_taken_for_a_data_set(tmp_path):
-    plan = Plan(fits=(LeastSquares(2, 20),), draws=0, simulations=0, subsets=0, dimensions=())
+    plan = Plan(
+        spectra=(CvPCA(shuffles=2),), fits=(LeastSquares(2, 20),), draws=0, simulations=0, subsets=0, dimensions=()
+    )
     recorded = Run(verb="measure", recording=CountedPowerLaw(stimuli=60, units=40), plan=plan)
     some, held = [recorded, replace(recorded, seed=1), SHORT, recorded], []
     for run in some:

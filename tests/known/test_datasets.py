@@ -149,6 +149,14 @@ def test_digits_are_divided_as_the_specification_says():
     assert torch.equal(default.test.inputs, examples.test.inputs)
 
 
+def test_digits_are_the_same_where_scikit_learn_keeps_them_elsewhere(monkeypatch):
+    straight = Digits()()
+    monkeypatch.setattr("eigenfall.datasets.digits.find_spec", lambda name: None)
+    through = Digits()()
+    assert torch.equal(straight.train.inputs, through.train.inputs)
+    assert torch.equal(straight.test.targets, through.test.targets)
+
+
 def test_digits_refuse_to_leave_nothing():
     assert refusal(Digits(validation=1297)) == (
         "Expected validation of 0 to 1296, got 1297. At least one of the 1297 images must be left to train on."

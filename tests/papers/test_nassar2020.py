@@ -118,6 +118,14 @@ def test_the_paper_scale_has_the_published_batches_and_no_basis_of_every_step():
 def test_arms_and_seeds_can_be_chosen():
     some = runs("small", ["deep plain"], [0, 3])
     assert [(run.arm, run.seed) for run in some] == [("deep plain", 0), ("deep plain", 3)]
+    assert runs("small", ["shallow plain"], [3]) == []  # of three seeds, 0 to 2
+
+
+def test_a_seed_that_no_arm_has_can_be_run_beside():
+    some = runs("small", ["deep plain", "shallow plain"], [4, 5])
+    assert [(run.arm, run.seed) for run in some] == [("deep plain", 4), ("deep plain", 5), ("shallow plain", 5)]
+    (fifth,) = runs("small", ["deep plain"], [5])
+    assert fifth == replace(some[0], seed=5, plan=replace(some[0].plan, seed=5))
 
 
 def test_nothing_is_named_twice():

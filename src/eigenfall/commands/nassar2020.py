@@ -75,6 +75,12 @@ def reproduce(
 
 def _asked(scale: Scale, figure: str, arm: Sequence[str], seeds: Sequence[int]) -> list[Run]:
     """The runs of what is asked for: everything, some arms, or what a figure shows."""
+    need(
+        min(seeds, default=0) >= 0,
+        expected="seeds from 0",
+        got=f"{min(seeds, default=0)}",
+        remedy="Use --seeds 0 1 2.",
+    )
     known = [each.name for each in arms(scale)]
     for name in arm:
         one_of(name, known, "arm")

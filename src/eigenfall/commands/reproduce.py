@@ -31,7 +31,8 @@ def reproduce(
             figS-strengths, figS-relu, figS-noise, figS-decay, plane, alpha, fronts, exact, loophole, why, slips.
             holzhausen2024: fig1, fig2, fig3, fig4, figA1, figA2, curves, ensemble, spectral, fronts, rules.
         arm: only this arm; may be given several times.
-        seeds: only these seeds; by default five, of shallow networks and sweeps of nassar2020 three; two at quick.
+        seeds: only these seeds; by default five, of shallow networks and sweeps of nassar2020 three; two at quick. Of
+            nassar2020 every arm asked for can have further ones.
         workers: runs side by side; 0: as many as cores.
         output: folder of the records; by default runs/PAPER-SCALE.
         json: write the same numbers as tidy rows to this file, `-` for standard output.

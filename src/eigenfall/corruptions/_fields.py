@@ -1,7 +1,7 @@
 """Clouds: random fields whose amplitude falls as a power of frequency, and smooth displacements."""
 
+import scipy
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 
@@ -19,5 +19,5 @@ def cloud(height: int, width: int, exponent: float, own: torch.Generator) -> Ten
 def displacement(height: int, width: int, sigma: float, own: torch.Generator) -> Tensor:
     """A smooth field of root mean square 1, rows then columns, `(2, height, width)`."""
     noise = torch.rand(2, height, width, generator=own, dtype=torch.float64) * 2 - 1
-    smooth = torch.from_numpy(ndimage.gaussian_filter(noise.numpy(), (0, sigma, sigma), mode="mirror"))
+    smooth = torch.from_numpy(scipy.ndimage.gaussian_filter(noise.numpy(), (0, sigma, sigma), mode="mirror"))
     return smooth / smooth.square().mean().sqrt()

@@ -1,8 +1,8 @@
 """Blurs and warps of images. Beyond the border the nearest pixel stands."""
 
 import numpy as np
+import scipy
 import torch
-from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 def blurred(inputs: Tensor, sigma: float) -> Tensor:
     """Normal blur of standard deviation `sigma` pixels, cut off at four of them."""
     array = inputs.detach().cpu().numpy()
-    return torch.from_numpy(ndimage.gaussian_filter(array, (0, 0, sigma, sigma), mode="nearest")).to(inputs)
+    return torch.from_numpy(scipy.ndimage.gaussian_filter(array, (0, 0, sigma, sigma), mode="nearest")).to(inputs)
 
 
 def filtered(inputs: Tensor, kernels: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ Differs from the source: the last images of the 1 297 are held out for validatio
 """
 
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import ClassVar, cast
 
 import numpy as np
@@ -50,24 +52,34 @@ class Digits:
             >>> len(examples.train), len(examples.validation), len(examples.test)
             (1297, 0, 500)
         """
-        from sklearn.datasets import load_digits
-        from sklearn.utils import Bunch
-
         need(
             0 <= self.validation < _POOL,
             expected=f"validation of 0 to {_POOL - 1}",
             got=str(self.validation),
             remedy=f"At least one of the {_POOL} images must be left to train on.",
         )
-        embedded = cast(Bunch, load_digits())  # the other type it may return belongs to another argument
-        images = torch.from_numpy(embedded.images.astype(np.float32)).unsqueeze(1).div_(16)
-        targets = torch.from_numpy(embedded.target.astype(np.int64))
+        values, classes = _embedded()
+        images = torch.from_numpy(values.astype(np.float32)).reshape(-1, 1, 8, 8).div_(16)
+        targets = torch.from_numpy(classes.astype(np.int64))
         order = torch.from_numpy(legacy_order(0, len(targets)))
         first = _POOL - self.validation
         train, validation, test = (
             Split(images[rows], targets[rows]) for rows in (order[:first], order[first:_POOL], order[_POOL:])
         )
         return assembled("digits", (train, validation, test), classes=10, scaling=self.scaling)
+
+
+def _embedded() -> tuple[np.ndarray, np.ndarray]:
+    """Values `(1797, 64)` and classes, off scikit-learn's own file: to import it takes a second, in every process."""
+    spec = find_spec("sklearn")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
+        if file.is_file():
+            table = np.loadtxt(file, delimiter=",")
+            return table[:, :-1], table[:, -1]
+    from sklearn.datasets import load_digits  # wherever a later release keeps it
+
+    return cast(tuple[np.ndarray, np.ndarray], load_digits(return_X_y=True))
 
 
 PRESETS = {"nassar2020": Digits(validation=0)}

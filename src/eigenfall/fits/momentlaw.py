@@ -26,6 +26,7 @@ from torch import Tensor
 
 from eigenfall import momentfits
 from eigenfall.check import need
+from eigenfall.statistics import normal_reach
 from eigenfall.types import Estimate, Moments, SpectrumFit
 
 FLATTEST = 0.05
@@ -92,7 +93,7 @@ class MomentLaw:
             units=units,
             notices=self._notices(found),
             law="power" if self.breaks == "none" else "broken",
-            statistics={"chi2": cost, "freedom": count - free, "p": float(scipy.stats.chi2.sf(cost, count - free))},
+            statistics={"chi2": cost, "freedom": count - free, "p": float(scipy.special.chdtrc(count - free, cost))},
         )
 
     def _single(
@@ -105,7 +106,7 @@ class MomentLaw:
         """Scale and exponent with first-order intervals."""
         beside = torch.stack([theta[0], theta[1].clamp_min(FLATTEST)])  # at 0 no moment depends on the exponent
         spread = momentfits.spread(beside, root, covariance, units).diagonal().clamp_min(0).sqrt()
-        reach = float(scipy.stats.norm.ppf(0.5 + self.level / 2)) * spread
+        reach = normal_reach(self.level) * spread
         low, high = torch.stack([theta - reach, theta + reach]).tolist()
         ends = torch.tensor([low[0], high[0]], dtype=torch.float64).exp().tolist()
         return {

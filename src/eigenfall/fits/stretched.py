@@ -16,9 +16,9 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import scipy
 import torch
 from jaxtyping import Float64
-from scipy.optimize import brentq
 from torch import Tensor
 
 from eigenfall.bins import Weights
@@ -119,4 +119,4 @@ def _beta(window: Window) -> tuple[float, list[str]]:
     first, last = float(betas[max(0, best - 1)]), float(betas[min(GRID - 1, best + 1)])
     if rises(first) * rises(last) >= 0:  # flat to rounding
         return float(betas[best]), []
-    return float(brentq(rises, first, last, xtol=1e-13, rtol=1e-14)), []  # pyright: ignore[reportArgumentType]
+    return float(scipy.optimize.brentq(rises, first, last, xtol=1e-13, rtol=1e-14)), []  # pyright: ignore[reportArgumentType]

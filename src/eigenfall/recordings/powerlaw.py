@@ -26,10 +26,9 @@ from functools import lru_cache
 from typing import ClassVar, Literal, overload
 
 import numpy as np
+import scipy
 import torch
 from jaxtyping import Float32, Float64
-from scipy import fft
-from scipy.signal import lfilter
 from torch import Tensor
 
 from eigenfall.check import need
@@ -259,7 +258,7 @@ def _turned(
     padded = np.zeros((len(scores), units), dtype=np.float32)
     padded[:, : scores.shape[1]] = scores
     for turn in signs:
-        padded = np.asarray(fft.dct(padded * turn, norm="ortho", overwrite_x=True))
+        padded = np.asarray(scipy.fft.dct(padded * turn, norm="ortho", overwrite_x=True))
     return padded / math.sqrt(count) if count > 1 else padded
 
 
@@ -275,9 +274,9 @@ def _through_calcium(
 ) -> Float32[np.ndarray, "stimuli units"]:
     """The trace of three bins a stimulus, decaying, with noise; deconvolved, and averaged over each stimulus's bins."""
     keeps = math.exp(-BIN_SECONDS / DECAY_SECONDS)
-    trace = np.asarray(lfilter([1.0], [1.0, -keeps], np.repeat(responses, BINS, axis=0), axis=0))
+    trace = np.asarray(scipy.signal.lfilter([1.0], [1.0, -keeps], np.repeat(responses, BINS, axis=0), axis=0))
     trace = trace + TRACE_NOISE * torch.randn(*trace.shape, generator=generator).numpy()
-    spikes = np.asarray(lfilter([1.0, -keeps], [1.0], trace, axis=0))
+    spikes = np.asarray(scipy.signal.lfilter([1.0, -keeps], [1.0], trace, axis=0))
     return spikes.reshape(len(responses), BINS, -1).mean(1).astype(np.float32)
 
 

@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import scipy
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -28,7 +27,7 @@ from torch import Tensor
 from eigenfall.check import need
 from eigenfall.papers.nassar2020.traits import Seen, Traits
 from eigenfall.papers.nassar2020.why import Contrast
-from eigenfall.statistics import FEWEST_ROWS, bootstrap
+from eigenfall.statistics import FEWEST_ROWS, bootstrap, t_reach
 from eigenfall.types import Estimate
 
 Trait = Callable[[Traits], float]
@@ -102,7 +101,7 @@ def effect(seen: Seen, contrasts: Sequence[Contrast], trait: Trait = robust, lev
         return Estimate(found)
     variance = math.fsum(square for square, _ in spread) / freedom
     error = math.sqrt(variance * math.fsum((times / whole) ** 2 / len(values[arm]) for arm, times in weight.items()))
-    half = float(scipy.stats.t.ppf(0.5 + level / 2, freedom)) * error
+    half = t_reach(level, freedom) * error
     return Estimate(found, found - half, found + half, level=level, over="seeds")
 
 

@@ -180,13 +180,14 @@ def _in_whole_batches(training: Training, size: Size) -> Training:
 
 
 def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Run]:
-    """The runs of a scale, of all arms and seeds or of those named.
+    """The runs of a scale, of all arms and seeds or of those named; a seed that no arm has is of every arm named.
 
     Seed by seed, so that what is stopped early has whole seeds; within one, slow ones first.
     """
+    further = set(seeds) - {seed for arm in arms(scale) for seed in arm.seeds}
     found = [arm for arm in arms(scale) if not names or arm.name in names]
     found.sort(key=lambda arm: (len(arm.penalties) == 0 and arm.training.adversarial is None, arm.kind == "sweep"))
-    every = sorted({seed for arm in found for seed in arm.seeds})
+    every = sorted({seed for arm in found for seed in arm.seeds} | further)
     return [
         Run(
             verb="train",
@@ -202,7 +203,7 @@ def runs(scale: Scale, names: Sequence[str] = (), seeds: Sequence[int] = ()) -> 
         for seed in every
         if not seeds or seed in seeds
         for arm in found
-        if seed in arm.seeds
+        if seed in arm.seeds or seed in further
     ]
 
 
