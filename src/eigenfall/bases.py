@@ -83,7 +83,7 @@ def covariances(
         count, products = processes.joined(total.count, total.mean, total.matrix, centre)
         found[name] = products / (count - 1)
     for name, parts in held.items():
-        values = torch.cat(parts)
+        values = torch.cat(parts) if len(parts) > 1 else parts[0]
         count, mean = processes.joint_mean(values)
         values = values - (mean if centre is None else centre)
         found[name] = doubled(processes.summed(values.T @ values) / count)

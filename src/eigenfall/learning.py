@@ -105,7 +105,8 @@ def learn(
         place = step % batches
         rows = order[:, place * size : (place + 1) * size].to(inputs.device)
         progress = Progress(step, steps, step // batches, settings.epochs)
-        state = rule(state, inputs[rows], progress, generators)
+        batch = inputs.index_select(0, rows.flatten()).unflatten(0, rows.shape)
+        state = rule(state, batch, progress, generators)
         step += 1
         yield LearningStep(
             progress=Progress(step, steps, step // batches, settings.epochs),

@@ -48,7 +48,8 @@ def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_si
                     model.get_buffer(name).copy_(value)
                 seed_torch(number)
                 with freezing(model, len(some)) if mode == "eval" and alone else nullcontext():
-                    found = forward(model, split.inputs[some], split.targets[some], layers, requires_grad=False)
+                    inputs, targets = split.inputs.index_select(0, some), split.targets.index_select(0, some)
+                    found = forward(model, inputs, targets, layers, requires_grad=False)
             yield found
 
     return Reference(len(split), passes)

@@ -102,7 +102,7 @@ def train(
             group["lr"] = settings.rate_at(epoch)
         rows = at.order[place * size : (place + 1) * size].to(device)
         model.train()  # whoever watches may have left it in eval mode
-        inputs, targets = train.inputs[rows], train.targets[rows]
+        inputs, targets = train.inputs.index_select(0, rows), train.targets.index_select(0, rows)
         if settings.adversarial:
             optimiser.zero_grad()  # nothing for the guard to copy
             inputs = perturbed(settings.adversarial, model, inputs, targets, generators["adversarial"])
