@@ -193,7 +193,8 @@ def left_as_found(
             torch.autocast("cpu", enabled=False),
             torch.autocast("cuda", enabled=False) if torch.cuda.is_available() else torch.enable_grad(),
         ):
-            model.train(training)
+            if any(flag is not training for _, flag, *_ in modules):
+                model.train(training)
             if frozen:
                 for parameter, *_ in gradients:
                     parameter.requires_grad_(False)

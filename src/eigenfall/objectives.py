@@ -55,14 +55,14 @@ def margin(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " ba
     return own - outputs.scatter(1, targets[:, None], -math.inf).amax(1)
 
 
-def surely_broken(outputs: Float[Tensor, "batch classes"], targets: Shaped[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
-    """Whether inputs are wrong by more than rounding, −100 u · max|z|, u the rounding unit; with a NaN they are, too.
+def surely_broken(outputs: Float[Tensor, "batch classes"], margins: Float[Tensor, " batch"]) -> Bool[Tensor, " batch"]:
+    """Whether inputs of these margins are wrong by more than rounding, −100 u · max|z|, u the rounding unit, or NaN.
 
     Another pass, in a batch of another size, then finds them wrong as well. In half precision u is so large that any
     wrong input counts.
     """
     rounding = 100 * torch.finfo(outputs.dtype).eps if outputs.dtype in (torch.float32, torch.float64) else 0.0
-    return ~(margin(outputs, targets) > -rounding * outputs.abs().amax(1))
+    return ~(margins > -rounding * outputs.abs().amax(1))
 
 
 def rows(values: Tensor, like: Tensor) -> Tensor:

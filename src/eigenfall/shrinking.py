@@ -8,14 +8,15 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.objectives import rows, surely_broken
+from eigenfall.objectives import margin, rows, surely_broken
 from eigenfall.types import Epsilon, Threat
 
 
 def wrong(model: nn.Module, inputs: Tensor, targets: Tensor) -> Bool[Tensor, " batch"]:
     """Whether the model is wrong beyond doubt about each input."""
     with torch.no_grad():
-        return surely_broken(model(inputs), targets)
+        outputs = model(inputs)
+        return surely_broken(outputs, margin(outputs, targets))
 
 
 class Nearest:

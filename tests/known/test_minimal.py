@@ -18,7 +18,7 @@ from eigenfall.attacks.fmn import FMN
 from eigenfall.attacks.noise import Noise
 from eigenfall.attacks.pgd import PGD
 from eigenfall.layers import left_as_found
-from eigenfall.objectives import surely_broken
+from eigenfall.objectives import margin, surely_broken
 from eigenfall.robustness import attacking, only, robustness
 from eigenfall.shrinking import Nearest, farthest, first_order
 from eigenfall.types import GaussianNoise, LpBall, Proposal, Split
@@ -278,9 +278,10 @@ def test_what_is_nearer_stays():
 def test_wrong_beyond_doubt():
     targets = torch.tensor([0, 0, 0, 0])
     outputs = torch.tensor([[1.0, 1.0, 0.0], [1.0, 1.0 + 1e-4, 0.0], [2.0, 1.0, 0.0], [math.nan, 1.0, 0.0]])
-    assert surely_broken(outputs, targets).tolist() == [False, True, False, True]  # a tie is within rounding
-    assert surely_broken(1e6 * outputs, targets).tolist() == [False, True, False, True]
-    assert surely_broken(outputs.half(), targets).tolist() == [True, True, False, True]
+    for scaled, found in ((outputs, [False, True, False, True]), (1e6 * outputs, [False, True, False, True])):
+        assert surely_broken(scaled, margin(scaled, targets)).tolist() == found  # a tie is within rounding
+    half = outputs.half()
+    assert surely_broken(half, margin(half, targets)).tolist() == [True, True, False, True]
 
 
 def test_farthest_and_first_order():

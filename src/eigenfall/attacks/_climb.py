@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from eigenfall.attacks._iterates import Found, improves, of
-from eigenfall.objectives import is_zero, rows, steepest, surely_broken
+from eigenfall.objectives import is_zero, margin, rows, steepest, surely_broken
 from eigenfall.types import Epsilon, Threat, per_input
 
 MOMENTUM = 0.75
@@ -78,7 +78,8 @@ def started(at: Tensor, inputs: Tensor, targets: Tensor, goals: Tensor | None, e
 
 def measured(climb: Climb, gradient: Tensor | None, outputs: Tensor, value: Tensor, stop: bool) -> Climb:
     """With the loss at the present iterates known. What is gone changes no more, whether it has left or not."""
-    improved, wrong = improves(value, outputs, climb.targets, climb.highest, climb.broken)
+    margins = margin(outputs, climb.targets)
+    improved, wrong = improves(value, margins, climb.highest, climb.broken)
     improved = improved & ~climb.gone
     here = rows(improved, climb.at)
     return replace(
@@ -88,7 +89,7 @@ def measured(climb: Climb, gradient: Tensor | None, outputs: Tensor, value: Tens
         highest=torch.where(improved, value, climb.highest),
         broken=climb.broken | wrong & ~climb.gone,
         zero=climb.zero if gradient is None else climb.zero | is_zero(gradient) & ~climb.gone,
-        gone=climb.gone | surely_broken(outputs, climb.targets) if stop else climb.gone,
+        gone=climb.gone | surely_broken(outputs, margins) if stop else climb.gone,
         rises=climb.rises + (value > climb.last),
         last=value,
     )

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from eigenfall.objectives import margin, rows, steepest
+from eigenfall.objectives import rows, steepest
 from eigenfall.types import Epsilon, Threat, per_input
 
 Held = TypeVar("Held")
@@ -43,18 +43,18 @@ class Found:
 
 
 def improves(
-    value: Tensor, outputs: Tensor, targets: Tensor, highest: Tensor, broken: Tensor
+    value: Tensor, margins: Tensor, highest: Tensor, broken: Tensor
 ) -> tuple[Bool[Tensor, " batch"], Bool[Tensor, " batch"]]:
     """Whether iterates are better than the best so far, and whether they are broken; a NaN among logits breaks."""
-    wrong = ~(margin(outputs, targets) > 0)
+    wrong = ~(margins > 0)
     return (wrong & ~broken) | ((wrong == broken) & (value > highest)), wrong
 
 
 def better(
-    at: Tensor, value: Tensor, outputs: Tensor, targets: Tensor, best: Tensor, highest: Tensor, broken: Tensor
+    at: Tensor, value: Tensor, margins: Tensor, best: Tensor, highest: Tensor, broken: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The better of two iterates of each input, its loss, and whether one of them is broken."""
-    improved, wrong = improves(value, outputs, targets, highest, broken)
+    improved, wrong = improves(value, margins, highest, broken)
     return torch.where(rows(improved, at), at, best), torch.where(improved, value, highest), wrong | broken
 
 

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from eigenfall.check import need
-from eigenfall.objectives import Batched, is_zero, need_ball, surely_broken
+from eigenfall.objectives import Batched, is_zero, margin, need_ball, surely_broken
 from eigenfall.shrinking import Nearest, need_no_epsilon, wrong
 from eigenfall.types import Epsilon, Proposal, Threat
 
@@ -101,7 +101,7 @@ class DeepFool:
                 break
             outputs, gaps, slopes, others = self._slopes(model, at, targets[places], others)
             passes += 1 + others.shape[1]
-            gone = surely_broken(outputs, targets[places])
+            gone = surely_broken(outputs, margin(outputs, targets[places]))
             nearest.offer(at, gone, places)
             zero[places] |= is_zero(slopes)
             step = _to_boundary(gaps, _free(slopes, at, threat), threat.norm)

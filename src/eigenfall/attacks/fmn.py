@@ -101,7 +101,7 @@ class FMN:
             change = self.last_change + fall * (self.first_change - self.last_change)
             length = self.last_step + fall * (self.first_step - self.last_step)
             gradient, outputs, value = ascent(model, at, targets, "margin")
-            is_wrong = surely_broken(outputs, targets)
+            is_wrong = surely_broken(outputs, -value)
             nearest.offer(at, is_wrong)
             flat = is_zero(gradient)
             zero = zero | flat

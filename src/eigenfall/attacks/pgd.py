@@ -27,7 +27,7 @@ from torch import Tensor, nn
 
 from eigenfall.attacks._iterates import Found, better, of, somewhere, uniform
 from eigenfall.check import need
-from eigenfall.objectives import Loss, ascent, is_zero, losses, need_ball, rows, steepest, surely_broken
+from eigenfall.objectives import Loss, ascent, is_zero, losses, margin, need_ball, rows, steepest, surely_broken
 from eigenfall.types import Epsilon, LpBall, Proposal, Threat, per_input
 
 
@@ -158,14 +158,16 @@ class PGD:
         at, inputs, targets = at[places], inputs[places], targets[places]
         epsilon, step = of(epsilon, places), of(step, places)
         best, highest, broken, zero = (tensor[places] for tensor in found.tensors())
+        watched = self.stop_broken or self.keep != "last"
         for count in range(self.steps):
             gradient, outputs, value = ascent(model, at, targets, self.loss)
             flat = is_zero(gradient)
             zero = zero | flat
+            margins = -value if self.loss == "margin" or not watched else margin(outputs, targets)
             if self.keep != "last":
-                best, highest, broken = better(at, value, outputs, targets, best, highest, broken)
+                best, highest, broken = better(at, value, margins, best, highest, broken)
             if self.stop_broken:
-                gone = surely_broken(outputs, targets)
+                gone = surely_broken(outputs, margins)
                 any_gone, any_flat = torch.stack((gone.any(), flat.any())).tolist()
                 if any_gone:
                     found.put(places[gone], at[gone], value[gone], torch.ones_like(gone[gone]), zero[gone])
@@ -191,7 +193,7 @@ class PGD:
             with torch.no_grad():
                 outputs = model(at)
                 value = losses(outputs, targets, self.loss)
-            best, highest, broken = better(at, value, outputs, targets, best, highest, broken)
+            best, highest, broken = better(at, value, margin(outputs, targets), best, highest, broken)
         found.put(places, best, highest, broken, zero)
 
 

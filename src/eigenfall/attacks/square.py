@@ -112,14 +112,15 @@ class Square:
         moved = pictures.clone()
         with torch.no_grad():
             outputs = model(inputs)
+            margins = margin(outputs, targets)
             search = _Search(
                 places=torch.arange(len(inputs), device=inputs.device),
                 inputs=pictures,
                 targets=targets,
                 epsilon=epsilon,
                 best=pictures,
-                lowest=torch.full_like(margin(outputs, targets), math.inf),
-                gone=surely_broken(outputs, targets),
+                lowest=torch.full_like(margins, math.inf),
+                gone=surely_broken(outputs, margins),
             )
             self._searched(model, search, inputs.shape, threat, generator, moved)
         none = torch.zeros(len(inputs), dtype=torch.bool, device=inputs.device)
@@ -187,7 +188,7 @@ class Square:
                 search,
                 best=torch.where(rows(lower, candidate), candidate, search.best),
                 lowest=torch.where(lower, value, search.lowest),
-                gone=search.gone | surely_broken(outputs, search.targets),
+                gone=search.gone | surely_broken(outputs, value),
             )
         moved[search.places] = search.best
 
