@@ -259,6 +259,12 @@ def test_what_spikes_do_not_account_for_stays_outside(alpha, last, left):
     assert said.endswith(f"without that the mean is {left}, outside.")
 
 
+def test_an_arm_without_a_path_has_no_control():
+    arm = {"clean": 0.93, "robust": (0.8, 0.3, 0.1), "alphas": (1.05, 1.04, 1.06)}
+    (line,) = answers.lines(planted({"deep spectral, step basis": arm}))
+    assert (line.control, line.gain, line.off) == (None, None, "")
+
+
 # ------------------------------------------------------------------------ the answer
 
 

@@ -75,8 +75,9 @@ def _line(found: Found, name: str, net: Net) -> Line:
         if not any(math.isnan(value) for value in values):
             told[what] = verdicts.interval(values)
     control = gain = None
-    off, path, worst = "", stops(found.scale, net), headline(SIZES[found.scale, net].epsilon)
-    if found.seeds(name, *(stop for stop in path if found.has(stop))) and name not in path:
+    off, worst = "", headline(SIZES[found.scale, net].epsilon)
+    path = [stop for stop in stops(found.scale, net) if found.has(stop)]
+    if path and name not in path and found.seeds(name, *path):
         own, other, off = matched(found, name, worst)
         control = verdicts.interval(other)
         gain = verdicts.interval([one - two for one, two in zip(own, other, strict=True)])
