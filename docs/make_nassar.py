@@ -3,7 +3,8 @@
 .venv/bin/python docs/make_nassar.py ROWS      keeps claims, arms, controls and associations in nassar2020-small.json
 .venv/bin/python docs/make_nassar.py           only draws the tables anew
 
-The table of bands shows the same means at an earlier commit too, from nassar2020-bands.json.
+The table of bands shows the same means at an earlier commit too, from nassar2020-bands.json; that of seeds shows the
+bands that the commands in nassar2020-seeds.json print.
 """
 
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 PAPERS = Path(__file__).with_name("papers")
 EARLIER = "4f23a60"
+SEEDS = PAPERS / "nassar2020-seeds.json"
 KEPT, BANDS, PAGE = PAPERS / "nassar2020-small.json", PAPERS / "nassar2020-bands.json", PAPERS / "nassar2020.md"
 COMMAND = ["eigenfall", "reproduce", "nassar2020", "--scale", "small"]
 WANTED = ("claim", "band", "association", "matched control", "gain over matched control")
@@ -106,6 +108,20 @@ def bands(rows: list[dict], before: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def seeds(rows: list[dict]) -> str:
+    """The arm with one mean outside its band: its five seeds, five new ones, and all ten."""
+    told = json.loads(SEEDS.read_text())
+    lines = ["| number | seeds 0 to 4 | 5 to 9 | 0 to 9 | band | verdict of ten |", "|---|---|---|---|---|---|"]
+    for new, every in zip(told["new"]["rows"], told["all"]["rows"], strict=True):
+        first = next(row for row in rows if "band_low" in row and all(row[key] == new[key] for key in ("arm", "says")))
+        by, digits = (1, 2) if new["says"].startswith("α") else (100, 1)
+        ends = ((one["value"], one["low"], one["high"]) for one in (first, new, every))
+        cells = (f"{by * mean:.{digits}f} [{by * low:.{digits}f}, {by * high:.{digits}f}]" for mean, low, high in ends)
+        band = f"{by * new['band_low']:g}–{by * new['band_high']:g}"
+        lines.append(f"| {new['says']} | {' | '.join(cells)} | {band} | {every['verdict']} |")
+    return "\n".join(lines)
+
+
 def page(text: str, rows: list[dict], before: list[dict]) -> str:
     """The page with its tables drawn anew."""
     tables = {
@@ -114,6 +130,7 @@ def page(text: str, rows: list[dict], before: list[dict]) -> str:
         "deep": arms(rows, "deep"),
         "associations": associations(rows),
         "bands": bands(rows, before),
+        "seeds": seeds(rows),
     }
     for name, table in tables.items():
         start, end = f"<!-- {name}: docs/make_nassar.py -->", f"<!-- end of {name} -->"
