@@ -44,7 +44,7 @@ def keep(scale: str, folder: Path) -> None:
 
 def cell(row: dict | None, digits: int) -> str:
     """A mean with its interval over seeds."""
-    if row is None or row["failed"]:
+    if row is None or row.get("failed"):
         return "–" if row is None else f"FAIL {row['failed']}"
     told = f"{row['value']:.{digits}f}"
     low, high = row.get("low"), row.get("high")
@@ -76,7 +76,8 @@ def correlations(told: list[dict]) -> str:
             next(cell({**row, "failed": ""}, 2) for row in found if (row["outcome"], row["with"], row["held"]) == key)
             for key in ((outcome, what, "the others"), (outcome, what, "none"))
         )
-        lines.append(f"| {outcome} | {what} | {held} | {alone} |")
+        name = what.replace("|", "\\|")
+        lines.append(f"| {outcome} | {name} | {held} | {alone} |")
     return "\n".join(lines)
 
 

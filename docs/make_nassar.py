@@ -88,7 +88,8 @@ def associations(rows: list[dict]) -> str:
             next(row for row in found if (row["net"], row["with"], row["held"]) == (net, what, held))
             for held in ("none", "the other two")
         )
-        lines.append(f"| {net}, {raw['models']} in {raw['arms']} arms | {what} | {number(raw)} | {number(partial)} |")
+        name = what.replace("|", "\\|")
+        lines.append(f"| {net}, {raw['models']} in {raw['arms']} arms | {name} | {number(raw)} | {number(partial)} |")
     return "\n".join(lines)
 
 
