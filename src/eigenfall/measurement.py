@@ -57,7 +57,14 @@ def _spectra(found: Mapping[str, tuple[Responses, Any]], plan: Plan) -> Generato
         for place, estimator in enumerate(estimators):
             key = f"{layer}, {parts.name_of(estimator)}" if place else layer
             yield Stage(f"spectrum of {key}", number, len(found))
-            spectra[key] = spectrum = estimator(responses, _seeded(plan.seed))
+            try:
+                spectrum = estimator(responses, _seeded(plan.seed))
+            except ValueError as reason:  # a layer whose units are all dead
+                if plan.unfit == "refuse":
+                    raise
+                notices.append(f"WARN: {key}: no spectrum. {reason}")
+                continue
+            spectra[key] = spectrum
             notices += [f"{key}: {notice}" for notice in spectrum.notices]
             try:
                 if plan.draws:

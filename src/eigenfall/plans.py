@@ -42,8 +42,8 @@ class Plan:
         fits: parts of kind fits, the first that reads what an estimator gives makes its exponent, the others stand
             beside it; empty: leastsquares, with marchenkopastur beside it without repeats, and momentlaw, single and
             broken, for moments.
-        unfit: of a model's layer whose spectrum cannot be fitted: "refuse", the measurement ends there; "say", a notice
-            stands in the place of its exponent, and all else goes on.
+        unfit: of a model's layer without a spectrum, or with one that cannot be fitted: "refuse", the measurement ends
+            there; "say", a notice stands in the place of what it lacks, and all else goes on.
         split: how a recording's presentations are made into two repeats: halves, alternate, first; none: as they are.
         draws: half-samples of the stimuli behind each exponent's interval, and twice the halves of the units; 0: none.
         simulations: simulated recordings behind an estimator's bias at this size, and, with their signal held, behind

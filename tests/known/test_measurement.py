@@ -47,6 +47,21 @@ def digits():
     return Digits()()
 
 
+def test_a_dead_layer_is_told_and_all_else_is_measured(digits, tmp_path):
+    dead = MLP(widths=(20, 12), activation="relu")(digits, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        dead.get_submodule("hidden2.transform").bias.fill_(-100)
+    with pytest.raises(ValueError, match=r"^Expected hidden2 that vary over stimuli, got no variance in any unit\. "):
+        measure(dead, digits.test.inputs, digits.test.targets, plan=PLAN)
+    found = measure(dead, digits.test.inputs, digits.test.targets, plan=replace(PLAN, unfit="say"))
+    assert list(found.spectra) == list(found.fits) == ["hidden1"]
+    (said,) = [notice for notice in found.notices if "no spectrum" in notice]
+    assert said.startswith("WARN: hidden2: no spectrum. Expected hidden2 that vary over stimuli, got no variance")
+    assert found.curves["headline"].clean_correct.double().mean() < 0.3
+    text = page.html([load(save(tmp_path, {"verb": "measure", "arm": "dead"}, found).path)], "A title", "eigenfall")
+    assert "hidden2: no spectrum." in text
+
+
 @pytest.fixture(scope="module")
 def model(digits):
     return MLP(widths=(20, 12))(digits, torch.Generator().manual_seed(0))

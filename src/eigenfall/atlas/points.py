@@ -121,9 +121,12 @@ def _dimension(record: Record, size: Size) -> Estimate:
     rows = record.measurement.rows
     return Estimate(
         next(
-            float(row["value"])
-            for row in rows
-            if row["quantity"] == "participation_ratio" and row.get("layer") == f"hidden{size.layers}"
+            (
+                float(row["value"])
+                for row in rows
+                if row["quantity"] == "participation_ratio" and row.get("layer") == f"hidden{size.layers}"
+            ),
+            math.nan,  # all its units are dead: it has no spectrum
         )
     )
 
