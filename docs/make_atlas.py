@@ -37,7 +37,8 @@ def kept_in(scale: str) -> Path:
 def keep(scale: str, folder: Path) -> None:
     """Write every method's numbers, the correlations and the answer in words."""
     atlas = points.gathered(load_all(folder), scale)
-    command = ["eigenfall", "atlas", "--scale", scale]
+    seeds = [str(seed) for seed in sorted({point.seed for point in atlas.points})]
+    command = ["eigenfall", "atlas", "--scale", scale, "--seeds", *seeds]
     told = {"command": command, "answer": answers.answer(atlas), "rows": rows(atlas)}
     kept_in(scale).write_text(json.dumps(told, indent=1, ensure_ascii=False) + "\n")
 
