@@ -8,6 +8,8 @@ import json
 import sys
 from pathlib import Path
 
+import tables
+
 from eigenfall.atlas import answers, points
 from eigenfall.commands.charting import rows
 from eigenfall.records import load_all
@@ -27,6 +29,8 @@ COLUMNS = {
 }
 DIGITS = {points.CLEAN: 1, points.WORST: 1, points.NOISE: 1, points.DISTANCE: 3}
 """After the point; of every other number two."""
+JUDGED = (points.WORST, points.DISTANCE)
+"""What a check that FAILs takes away."""
 
 
 def kept_in(scale: str) -> Path:
@@ -44,9 +48,9 @@ def keep(scale: str, folder: Path) -> None:
 
 
 def cell(row: dict | None, digits: int) -> str:
-    """A mean with its interval over seeds."""
-    if row is None or row.get("failed"):
-        return "–" if row is None else f"FAIL {row['failed']}"
+    """A mean with its interval."""
+    if row is None:
+        return "–"
     told = f"{row['value']:.{digits}f}"
     low, high = row.get("low"), row.get("high")
     return told if low is None or high is None or low != low else f"{told} [{low:.{digits}f}, {high:.{digits}f}]"
@@ -58,27 +62,18 @@ def methods(told: list[dict], architecture: str) -> str:
     mine = [row for row in told if row.get("architecture") == architecture]
     for method in dict.fromkeys(row["method"] for row in mine):
         by = {row["quantity"].removeprefix("atlas "): row for row in mine if row["method"] == method}
-        cells = []
-        for name in COLUMNS:
-            judged = name in (points.WORST, points.DISTANCE)
-            row = by.get(name)
-            row = row if row is None or judged else {**row, "failed": ""}
-            cells.append(cell(row, DIGITS.get(name, 2)))
+        cells = [cell(by.get(name), DIGITS.get(name, 2)) for name in COLUMNS]
+        if failed := by[points.CLEAN].get("failed"):
+            cells = [f"FAIL {failed}" if name in JUDGED else told for name, told in zip(COLUMNS, cells)]
         lines.append(f"| {method} ({by[points.CLEAN]['seeds']}) | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
 def correlations(told: list[dict]) -> str:
     """Of each outcome, with the others held and alone."""
-    found = [row for row in told if row["quantity"] == "association"]
     lines = ["| outcome | with | the others held | alone |", "|---|---|---|---|"]
-    for outcome, what in dict.fromkeys((row["outcome"], row["with"]) for row in found):
-        held, alone = (
-            next(cell({**row, "failed": ""}, 2) for row in found if (row["outcome"], row["with"], row["held"]) == key)
-            for key in ((outcome, what, "the others"), (outcome, what, "none"))
-        )
-        name = what.replace("|", "\\|")
-        lines.append(f"| {outcome} | {name} | {held} | {alone} |")
+    for (outcome, what), by in tables.associations(told, "outcome").items():
+        lines.append(f"| {outcome} | {tables.cell(what)} | {cell(by['the others'], 2)} | {cell(by['none'], 2)} |")
     return "\n".join(lines)
 
 

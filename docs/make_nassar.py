@@ -11,6 +11,8 @@ import json
 import sys
 from pathlib import Path
 
+import tables
+
 PAPERS = Path(__file__).with_name("papers")
 EARLIER = "4f23a60"
 SEEDS = PAPERS / "nassar2020-seeds.json"
@@ -81,15 +83,11 @@ def arms(rows: list[dict], net: str) -> str:
 
 def associations(rows: list[dict]) -> str:
     """What goes with robust accuracy."""
-    found = [row for row in rows if row["quantity"] == "association"]
     lines = ["| nets | with | raw | the other two held |", "|---|---|---|---|"]
-    for net, what in dict.fromkeys((row["net"], row["with"]) for row in found):
-        raw, partial = (
-            next(row for row in found if (row["net"], row["with"], row["held"]) == (net, what, held))
-            for held in ("none", "the other two")
-        )
-        name = what.replace("|", "\\|")
-        lines.append(f"| {net}, {raw['models']} in {raw['arms']} arms | {name} | {number(raw)} | {number(partial)} |")
+    for (net, what), by in tables.associations(rows, "net").items():
+        raw, partial = by["none"], by["the other two"]
+        nets = f"{net}, {raw['models']} in {raw['arms']} arms"
+        lines.append(f"| {nets} | {tables.cell(what)} | {number(raw)} | {number(partial)} |")
     return "\n".join(lines)
 
 
@@ -125,7 +123,7 @@ def seeds(rows: list[dict]) -> str:
 
 def page(text: str, rows: list[dict], before: list[dict]) -> str:
     """The page with its tables drawn anew."""
-    tables = {
+    drawn = {
         "claims": claims(rows),
         "shallow": arms(rows, "shallow"),
         "deep": arms(rows, "deep"),
@@ -133,7 +131,7 @@ def page(text: str, rows: list[dict], before: list[dict]) -> str:
         "bands": bands(rows, before),
         "seeds": seeds(rows),
     }
-    for name, table in tables.items():
+    for name, table in drawn.items():
         start, end = f"<!-- {name}: docs/make_nassar.py -->", f"<!-- end of {name} -->"
         before, found, rest = text.partition(start)
         if not found:
