@@ -59,7 +59,7 @@ def _spectra(found: Mapping[str, tuple[Responses, Any]], plan: Plan) -> Generato
             yield Stage(f"spectrum of {key}", number, len(found))
             try:
                 spectrum = estimator(responses, _seeded(plan.seed))
-            except ValueError as reason:  # a layer whose units are all dead
+            except ValueError as reason:  # as of a layer whose units are all dead
                 if plan.unfit == "refuse":
                     raise
                 notices.append(f"WARN: {key}: no spectrum. {reason}")

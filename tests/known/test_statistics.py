@@ -12,9 +12,11 @@ from eigenfall.statistics import (
     bootstrap,
     holm,
     mcnemar,
+    normal_reach,
     paired_t,
     resampled_t,
     t_interval,
+    t_reach,
     welch,
     welch_interval,
     wilson,
@@ -25,6 +27,13 @@ def refused(call):
     with pytest.raises(ValueError) as refusal:
         call()
     return str(refusal.value)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9, 0.95, 0.999])
+def test_an_interval_reaches_as_far_as_scipys_distributions_say(level):
+    assert normal_reach(level) == pytest.approx(stats.norm.interval(level)[1], rel=1e-12)
+    for freedom in (1, 2, 4, 7.3, 99, 1e6):
+        assert t_reach(level, freedom) == pytest.approx(stats.t.interval(level, freedom)[1], rel=1e-9)
 
 
 # ------------------------------------------------------------------------------- Wilson

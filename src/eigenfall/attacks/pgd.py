@@ -158,7 +158,7 @@ class PGD:
         at, inputs, targets = at[places], inputs[places], targets[places]
         epsilon, step = of(epsilon, places), of(step, places)
         best, highest, broken, zero = (tensor[places] for tensor in found.tensors())
-        watched = self.stop_broken or self.keep != "last"
+        watched = self.stop_broken or self.keep != "last"  # else no margin is read, and none is found
         for count in range(self.steps):
             gradient, outputs, value = ascent(model, at, targets, self.loss)
             flat = is_zero(gradient)
