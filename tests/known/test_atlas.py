@@ -378,6 +378,19 @@ def test_correlations_are_drawn_with_their_intervals():
     )
 
 
+def test_each_architecture_has_a_row_of_correlations():
+    by = figures.by_outcome(planted(spread()))["smallest perturbation"]
+    outcomes = ("smallest perturbation", "worst case", "noise")
+    found = {f"{one}: {outcome}": by for one in ("shallow", "deep") for outcome in outcomes}
+    figure = drawn.correlated(found, "A title")
+    figure.draw_without_rendering()
+    titles = [ax.title.get_window_extent() for ax in figure.axes]
+    assert len(titles) == 6
+    assert all(one.x1 < other.x0 for one, other in zip(titles, titles[1:]) if one.y0 == other.y0)
+    assert titles[0].y0 > titles[3].y1
+    assert [bool(ax.get_xlabel()) for ax in figure.axes] == [False] * 3 + [True] * 3
+
+
 def test_figures_are_kept_with_their_numbers(tmp_path):
     records = records_of(spread())
     atlas = gathered(records, "quick")

@@ -17,6 +17,8 @@ FILLS = ("full", "none", "left")
 """Of marks, by the architecture's place."""
 PALE, SMALL, LARGE = 0.4, 3.5, 8.5
 FAILED = "x"
+ACROSS = 3
+"""Panels of correlations beside each other: the outcomes of one architecture."""
 
 
 def scattered(
@@ -66,7 +68,7 @@ def scattered(
 
 
 def correlated(found: Mapping[str, Mapping[str, Association]], title: str) -> Any:
-    """Rank correlations with several outcomes, a panel each: with the others held, and alone.
+    """Rank correlations with several outcomes, a panel each, three in a row: with the others held, and alone.
 
     Args:
         found: associations by name, by outcome in words.
@@ -80,12 +82,16 @@ def correlated(found: Mapping[str, Mapping[str, Association]], title: str) -> An
     """
     canvas.need_models((name for by in found.values() for name in by), "correlation")
     with canvas.house():
-        figure = canvas.empty(2.6 + 0.42 * max(len(by) for by in found.values()), title)
-        panels = figure.subplots(1, len(found), squeeze=False, sharex=True, sharey=True)[0]
-        for ax, (outcome, by) in zip(panels, found.items()):
+        down = -(-len(found) // ACROSS)
+        figure = canvas.empty(1.6 + down * (1 + 0.42 * max(len(by) for by in found.values())), title)
+        panels = list(figure.subplots(down, min(ACROSS, len(found)), squeeze=False, sharex=True, sharey=True).flat)
+        for place, (ax, (outcome, by)) in enumerate(zip(panels, found.items())):
             _correlations(ax, by)
             ax.set_title(plain(outcome, 60))
-            ax.set_xlabel("rank correlation")
+            if place + ACROSS >= len(found):
+                ax.set_xlabel("rank correlation")
+        for ax in panels[len(found) :]:
+            ax.remove()
         key = canvas.key(series(0), "the others held")
         key.set_linestyle("")
         alone = canvas.hollow()
