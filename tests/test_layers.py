@@ -18,6 +18,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "bins",
         "contracts",
         "defaults",
+        "deferred",
         "formats",
         "grids",
         "laws",

@@ -200,13 +200,12 @@ def _terms(
     counted = target > 0
     if zeros == "skipped" or side == "log":
         counted = counted & (eigenvalues > 0)
-    # ranks that do not count are put on the target, where value and gradient are harmless, before any division
-    ratio = torch.where(counted, eigenvalues, torch.ones_like(target))
-    ratio = ratio / torch.where(counted, target, torch.ones_like(target))
+    # a rank that does not count is put where its value and its gradient are finite, before they are taken times 0
     if side == "log":
+        ratio = torch.where(counted, eigenvalues, 1.0) / torch.where(counted, target, 1.0)
         terms = ratio.log().square()
     else:
-        above = ratio - 1
+        above = eigenvalues / torch.where(counted, target, torch.inf) - 1
         terms = {
             "paper": lambda: above.square() + above.relu(),
             "two_sided": above.square,

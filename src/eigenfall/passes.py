@@ -18,13 +18,23 @@ REFERENCE_BATCH = 4096
 
 
 def forward(
-    model: nn.Module, inputs: Tensor, targets: Tensor, layers: Sequence[str], requires_grad: bool
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    layers: Sequence[str],
+    requires_grad: bool,
+    parameters: Mapping[str, Tensor] | None = None,
 ) -> ForwardPass:
-    """One pass, with the named layers' outputs; the inputs require gradients if a penalty reads them."""
+    """One pass, with the named layers' outputs; the inputs require gradients if a penalty reads them.
+
+    Parameters by name are looked up unless they are given: a loop knows them.
+    """
     if requires_grad:
         inputs = inputs.detach().requires_grad_()
     outputs, hidden = hidden_of(model, inputs, layers)
-    return ForwardPass(inputs, targets, outputs, hidden, dict(model.named_parameters()))
+    return ForwardPass(
+        inputs, targets, outputs, hidden, dict(model.named_parameters()) if parameters is None else parameters
+    )
 
 
 def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_size: int = REFERENCE_BATCH) -> Reference:
@@ -35,6 +45,8 @@ def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_si
     that whiten by running statistics do so by those of all the rows asked for: what they remember lags behind the
     weights.
     """
+
+    parameters = dict(model.named_parameters())
 
     def passes(indices: Tensor, mode: Literal["train", "eval"]) -> Iterator[ForwardPass]:
         size = batch_size if mode == "train" else REFERENCE_BATCH
@@ -49,7 +61,7 @@ def reference_of(model: nn.Module, split: Split, layers: Sequence[str], batch_si
                 seed_torch(number)
                 with freezing(model, len(some)) if mode == "eval" and alone else nullcontext():
                     inputs, targets = split.inputs.index_select(0, some), split.targets.index_select(0, some)
-                    found = forward(model, inputs, targets, layers, requires_grad=False)
+                    found = forward(model, inputs, targets, layers, requires_grad=False, parameters=parameters)
             yield found
 
     return Reference(len(split), passes)

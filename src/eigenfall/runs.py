@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from eigenfall import parts, records
 from eigenfall.adversarial import MANY
 from eigenfall.check import need
+from eigenfall.deferred import Deferred
 from eigenfall.exponents import measuring_responses
 from eigenfall.histories import overfitted, stale_of
 from eigenfall.judgements import judged_before
@@ -120,7 +122,7 @@ def _trained(
     """
     start = records.read_checkpoint(root, key)
     history: list[Row] = json.loads(str(start.pop("history"))) if start else []
-    since: Row = json.loads(str(start.pop("since", "{}"))) if start else {}
+    since: dict[str, Any] = json.loads(str(start.pop("since", "{}"))) if start else {}
     told = 0
     training = run.training
     if training.adversarial is not None:
@@ -133,16 +135,18 @@ def _trained(
         at = step.progress
         if step.last:
             freeze(step.model, examples.train.inputs, published=False)
-        since = {**since, **{key: value for key, value in step.values.items() if key.split("/")[-1] in AT_REFRESHES}}
+        since |= {
+            key: partial(step.values.__getitem__, key) for key in step.values if key.split("/")[-1] in AT_REFRESHES
+        }
         if at.step % max(1, at.steps // LOGGED_STEPS) == 0 or step.last or MANY in step.values:
-            history.append({"step": at.step, "epoch": at.epoch, **since, **step.values})
+            history.append({"step": at.step, "epoch": at.epoch, **Deferred(since), **step.values})
             since = {}
             yield Event(name_of(run), "training", at.step, at.steps, logged=tuple(history[told:]))
             told = len(history)
         if step.last:
             history[-1] = {**history[-1], **_final_staleness(run, step, examples)}
         if time.monotonic() - last > CHECKPOINT_SECONDS or step.last:
-            kept = {"history": json.dumps(history), "since": json.dumps(since)}
+            kept = {"history": json.dumps(history), "since": json.dumps(dict(Deferred(since)))}
             records.write_checkpoint(root, key, {**step.snapshot(), **kept})
             last = time.monotonic()
     return tuple(history)

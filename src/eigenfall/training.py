@@ -7,8 +7,9 @@ bit-equal. The loop is handed the training and the validation split, never the t
 """
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from eigenfall import processes
 from eigenfall.adversarial import accuracies, perturbed
 from eigenfall.check import need
+from eigenfall.deferred import Deferred, renamed
 from eigenfall.layers import device_of, left_as_found, seed_torch
 from eigenfall.optimisation import Training
 from eigenfall.passes import REFERENCE_BATCH, captured_by, forward, reference_of
@@ -92,7 +94,7 @@ def train(
             remedy="Go on with the data that the run began with, or begin anew.",
         )
     size, steps, batches = settings.batch_size, settings.steps_for(len(train)), settings.batches_in(len(train))
-    good = _Kept(model)
+    good, parameters = _Kept(model), dict(model.named_parameters())
 
     while at.step < steps and not at.stopped:
         if at.step % batches == 0:
@@ -104,28 +106,27 @@ def train(
         model.train()  # whoever watches may have left it in eval mode
         inputs, targets = train.inputs.index_select(0, rows), train.targets.index_select(0, rows)
         if settings.adversarial:
-            optimiser.zero_grad()  # nothing for the guard to copy
             inputs = perturbed(settings.adversarial, model, inputs, targets, generators["adversarial"])
         with torch.random.fork_rng():  # dropout: the same at each step of the same seed
             seed_torch((seed * 1_000_003 + at.step) % MOST_SEEDS)
-            forward_pass = forward(model, inputs, targets, layers, requires_grad)
+            forward_pass = forward(model, inputs, targets, layers, requires_grad, parameters)
         loss = task.loss(forward_pass.outputs, forward_pass.targets)
-        values = {"task_loss": loss.detach()}
+        numbers: dict[str, Any] = {"task_loss": loss.detach()}
         for name, penalty in penalties.items():
             seen = replace(forward_pass, hidden={layer: forward_pass.hidden[layer] for layer in asked[name]})
             value = penalty(seen, states[name], generators[name])
             loss, states[name] = loss + value.total, value.state
-            values |= {f"{name}/{what}": number for what, number in {**value.per_layer, **value.logged}.items()}
+            numbers |= renamed(value.per_layer, f"{name}/") | renamed(value.logged, f"{name}/")
         optimiser.zero_grad()
-        _need_finite("loss", loss, model, good, at.step + 1)
         loss.backward()
-        norm = _norm(parameter.grad for parameter in model.parameters() if parameter.grad is not None)
-        _need_finite("gradient norm", norm, model, good, at.step + 1)
+        norm = _norm(parameter.grad for parameter in parameters.values() if parameter.grad is not None)
+        _need_finite({"loss": loss.detach(), "gradient norm": norm}, model, good, at.step + 1)
         good.keep()
         optimiser.step()
+        optimiser.zero_grad()  # passes between updates then have no gradients to copy and put back
         last_of_epoch = place == batches - 1
         at = replace(at, step=at.step + 1)
-        numbers = {"loss": loss.detach(), "gradient_norm": norm, **values}
+        numbers = {"loss": loss.detach(), "gradient_norm": norm, **numbers}
         if settings.schedule or settings.decay:
             numbers["learning_rate"] = torch.tensor(settings.rate_at(epoch), dtype=torch.float64)
         if last_of_epoch and len(validation):
@@ -138,13 +139,13 @@ def train(
         if settings.adversarial and (last_of_epoch or last):
             numbers |= accuracies(settings.adversarial, model, train.inputs[rows], targets)
         if last:
-            _need_finite("norm of the weights", _norm(model.parameters()), model, good, at.step)
+            _need_finite({"norm of the weights": _norm(model.parameters())}, model, good, at.step)
         if last and at.best is not None:
             model.load_state_dict(at.best)
         yield Step(
             progress=Progress(at.step, steps, at.step // batches, math.ceil(steps / batches)),
             model=model,
-            values={name: float(number) for name, number in numbers.items()},
+            values=Deferred({name: partial(_number, found) for name, found in numbers.items()}),
             last_of_epoch=last_of_epoch,
             snapshot=lambda: snapshot(at, model, optimiser, generators, states),  # noqa: B023
             last=last,
@@ -187,13 +188,20 @@ def _norm(tensors: Iterable[Tensor]) -> Tensor:
     return torch.stack(norms).norm() if norms else torch.zeros(())
 
 
-def _need_finite(what: str, value: Tensor, model: nn.Module, good: _Kept, step: int) -> None:
-    if bool(torch.isfinite(value)):
+def _number(found: Any | Callable[[], Any]) -> float:
+    """What is logged under a name, as a number; the device is waited for."""
+    return float(found() if callable(found) else found)
+
+
+def _need_finite(values: Mapping[str, Tensor], model: nn.Module, good: _Kept, step: int) -> None:
+    """The device is waited for once, whatever is looked at."""
+    if bool(torch.isfinite(torch.stack(list(values.values()))).all()):
         return
     good.put_back()
+    what, value = next((name, float(value)) for name, value in values.items() if not math.isfinite(value))
     raise Diverged(
-        f"Expected a finite {what} at step {step}, got {float(value.detach())}. The last good weights are kept; lower "
-        "the learning rate or the penalties' strength."
+        f"Expected a finite {what} at step {step}, got {value}. The last good weights are kept; lower the learning "
+        "rate or the penalties' strength."
     )
 
 

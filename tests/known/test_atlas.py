@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 from pageoutline import HOSTILE, outline
@@ -386,7 +387,7 @@ def test_each_architecture_has_a_row_of_correlations():
     figure.draw_without_rendering()
     titles = [ax.title.get_window_extent() for ax in figure.axes]
     assert len(titles) == 6
-    assert all(one.x1 < other.x0 for one, other in zip(titles, titles[1:]) if one.y0 == other.y0)
+    assert all(one.x1 < other.x0 for one, other in pairwise(titles) if one.y0 == other.y0)
     assert titles[0].y0 > titles[3].y1
     assert [bool(ax.get_xlabel()) for ax in figure.axes] == [False] * 3 + [True] * 3
 

@@ -21,8 +21,9 @@ class SpectralState:
         basis: V, `(units, ranks)`, in falling order of the reference's eigenvalues.
         anchor: eigenvalue of rank τ + 1, averaged over batches.
         covariance: averaged over batches, for the estimator `exact` only.
-        alpha: exponent of the reference's eigenvalues at the last refresh.
-        measured: `Staleness` of the basis that the last refresh replaced, as numbers; empty before the first.
+        alpha: exponent of the reference's eigenvalues at the last refresh; found when it is read.
+        measured: `Staleness` of the basis that the last refresh replaced, as numbers, found when it is read: until then
+            the covariance and the basis replaced are held, 12 bytes an entry. Empty before the first.
         projection: `(units of the flattened map, projected)` orthonormal directions, drawn once, of the layers that are
             projected; in float32 4 bytes an entry, 7.4 MB for 3600 units and 512 directions.
         indices: the reference rows, all layers; `None` if they are drawn anew.

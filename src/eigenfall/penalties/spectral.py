@@ -34,6 +34,7 @@ the same order, and is given a reference to all training rows, of which it passe
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
+from functools import partial
 from typing import ClassVar, Literal
 
 import torch
@@ -53,6 +54,7 @@ from eigenfall.bases import (
 )
 from eigenfall.check import need, one_of
 from eigenfall.defaults import later
+from eigenfall.deferred import Deferred
 from eigenfall.layers import view
 from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_settings
@@ -213,15 +215,15 @@ class Spectral:
             terms.append(_of(self.strength, place) * excess)
             per_layer[name] = excess.detach()
             if seen.drawn is None:
-                logged[f"{name}/alpha_along_basis"] = law.exponent(seen.eigenvalues, tau)
+                logged[f"{name}/alpha_along_basis"] = partial(law.exponent, seen.eigenvalues.detach(), tau)
             if state.age == 0:
-                logged[f"{name}/alpha"] = state.alpha[name]
+                logged[f"{name}/alpha"] = partial(state.alpha.__getitem__, name)
                 if name in state.measured:
-                    logged |= {f"{name}/{what}": state.measured[name][at] for what, at in MEASURED.items()}
+                    logged |= {f"{name}/{what}": partial(_entry, state, name, at) for what, at in MEASURED.items()}
         stale = len(tails) > 0 and bool(torch.stack(tails).max() > state.level)
         age = state.age + 1
         after = replace(state, anchor=anchors, covariance=averaged, age=age, due=self._due(age, stale))
-        return Penalty(total=torch.stack(terms).sum(), per_layer=per_layer, logged=logged, state=after)
+        return Penalty(total=torch.stack(terms).sum(), per_layer=per_layer, logged=Deferred(logged), state=after)
 
     def refreshed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """A new basis, and how stale the old one was.
@@ -233,6 +235,8 @@ class Spectral:
             ValueError: for NaN in a layer.
         """
         renewed = replace(self._renewed(state, reference, generator), refreshes=state.refreshes + 1)
+        if self.refresh != "auto":
+            return renewed
         found = [Staleness(*numbers.tolist()) for numbers in renewed.measured.values()]
         worst = max(of_layer.excess / max(0.02, of_layer.true_excess / 4) for of_layer in found)
         if worst > 1:
@@ -296,7 +300,8 @@ class Spectral:
     def _renewed(self, state: SpectralState, reference: Reference, generator: torch.Generator) -> SpectralState:
         """The state with a new basis; what it had averaged over batches is kept."""
         indices = self._draw(reference, state.basis, generator) if state.indices is None else state.indices
-        basis, alpha, measured = {}, {}, {}
+        basis: dict[str, Tensor] = {}
+        alpha, measured = {}, {}
         anchor, averaged = dict(state.anchor), dict(state.covariance)
         for place, (name, matrix) in enumerate(self._covariances(reference, indices, state.projection).items()):
             old, tau = state.basis[name], _of(self.tau, place)
@@ -313,14 +318,14 @@ class Spectral:
                     stacklevel=3,
                 )
             basis[name] = vectors[:, : max(last, tau + 1)].to(old).contiguous()
-            alpha[name] = law.exponent(eigenvalues[:last], tau).cpu()
+            alpha[name] = partial(_exponent, eigenvalues[:last], tau)
             if old.shape[1] > 0:
-                found = self._staleness(matrix, eigenvalues, old, place)
-                measured[name] = torch.tensor(astuple(found), dtype=torch.float64)
+                measured[name] = partial(self._measured, matrix, eigenvalues, old, place)
             anchor.setdefault(name, eigenvalues[tau].to(old))
             if self.estimator == "exact" and self.memory > 0:
                 averaged.setdefault(name, matrix)
-        renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, alpha=alpha, measured=measured)
+        found = {"alpha": Deferred(alpha), "measured": Deferred(measured)}
+        renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, **found)
         return replace(renewed, age=0, due=self._due(0, False))
 
     def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype, first: bool) -> int:
@@ -414,6 +419,10 @@ class Spectral:
 
         return staleness(covariance, eigenvalues, basis, _of(self.tau, place), excess_of)
 
+    def _measured(self, covariance: Tensor, eigenvalues: Tensor, basis: Tensor, place: int) -> Tensor:
+        """`Staleness` as numbers."""
+        return torch.tensor(astuple(self._staleness(covariance, eigenvalues, basis, place)), dtype=torch.float64)
+
     def _due(self, age: int, stale: bool) -> Literal["no", "now", "epoch"]:
         if self.estimator == "exact":
             return "no"
@@ -427,6 +436,14 @@ def _of(setting, place: int):
     if not isinstance(setting, tuple):
         return setting
     return setting[place if len(setting) > 1 else 0]
+
+
+def _exponent(eigenvalues: Tensor, tau: int) -> Tensor:
+    return law.exponent(eigenvalues, tau).cpu()
+
+
+def _entry(state: SpectralState, name: str, at: int) -> Tensor:
+    return state.measured[name][at]
 
 
 def _tail_above_sampling(projected: Tensor, inputs: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Penalty:
     Attributes:
         total: scalar with gradient, strength included.
         per_layer: value per layer, before strength, detached numbers or tensors.
-        logged: quantities to log.
+        logged: quantities to log; may find them when they are read, as `eigenfall.deferred.Deferred` does.
         state: the state after this batch.
     """
 
@@ -80,7 +80,7 @@ class Step:
     Attributes:
         progress: where the loop stands.
         model: the model after the update. It is the loop's own: read it, or take a snapshot.
-        values: `loss`, and what each penalty logs, as numbers.
+        values: `loss`, and what each penalty logs, as numbers, each found when it is read.
         last_of_epoch: whether an epoch ends here.
         snapshot: everything from which the loop goes on bit-equal, as a flat mapping of tensors, numbers and text.
         last: whether this is the last step; the model then holds its final weights.
