@@ -44,23 +44,28 @@ def inverse_root(covariance: Float64[Tensor, "orders orders"]) -> Float64[Tensor
 
 
 def power_sums(
-    exponents: Float64[Tensor, "... orders"], first: Float64[Tensor, "..."], last: Float64[Tensor, "..."]
-) -> tuple[Float64[Tensor, "... orders"], Float64[Tensor, "... orders"]]:
-    """Σ i⁻ˢ over first ≤ i ≤ last for each s, and its derivative in s; 0 if first is larger.
+    exponents: Float64[Tensor, " fits"], orders: int, first: Float64[Tensor, " fits"], last: Float64[Tensor, " fits"]
+) -> tuple[Float64[Tensor, "fits orders"], Float64[Tensor, "fits orders"]]:
+    """Σ i⁻ˢ over first ≤ i ≤ last for s = α, 2α, … orders · α, and its derivative in s; 0 if first is larger.
 
     Args:
-        exponents: s ≥ 0.
+        exponents: α ≥ 0 of each.
+        orders: how many multiples of it.
         first: whole numbers, from 1.
         last: whole numbers.
     """
-    logs = (first[..., None] + torch.arange(DIRECT, dtype=torch.float64, device=exponents.device)).log()
-    inside = (logs <= last[..., None].log()).to(exponents)
-    terms = torch.exp(-exponents[..., None] * logs[..., None, :]) * inside[..., None, :]
-    low, high = (first + DIRECT)[..., None], last[..., None]
+    p = torch.arange(1, orders + 1, dtype=torch.float64, device=exponents.device)
+    logs = (first[:, None] + torch.arange(DIRECT, dtype=torch.float64, device=exponents.device)).log()
+    inside = (logs <= last[:, None].log()).to(exponents)
+    # i^−pα is the p-th power of i^−α: one exponential for all orders
+    terms = (torch.exp(-exponents[:, None] * logs) * inside)[:, None].expand(-1, orders, -1).cumprod(1)
+    total, slope = (terms @ torch.stack([inside, -logs], 2)).unbind(2)
+    low, high = (first + DIRECT)[:, None], last[:, None]
     beyond = high >= low
-    value, slope = _euler_maclaurin(exponents, low, torch.where(beyond, high, low))
-    total = terms.sum(-1) + torch.where(beyond, value, 0)
-    return total, torch.where(beyond, slope, 0) - (terms * logs[..., None, :]).sum(-1)
+    if bool(beyond.any()):
+        rest, rest_slope = _euler_maclaurin(p * exponents[:, None], low, torch.where(beyond, high, low))
+        total, slope = total + torch.where(beyond, rest, 0), slope + torch.where(beyond, rest_slope, 0)
+    return total, slope
 
 
 def _euler_maclaurin(s: Tensor, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -103,11 +108,11 @@ def law_moments(
     one = torch.ones(len(theta), dtype=torch.float64, device=theta.device)
     scale = torch.exp(p * theta[:, :1]) / units
     if breaks is None:
-        total, slope = power_sums(p * theta[:, 1:2], one, units * one)
+        total, slope = power_sums(theta[:, 1], count, one, units * one)
         return scale * total, torch.stack([p * scale * total, p * scale * slope], 2)
     before, after, corner = p * theta[:, 1:2], p * theta[:, 2:3], breaks.log()[:, None]
-    head, head_slope = power_sums(before, one, breaks)
-    tail, tail_slope = power_sums(after, breaks + 1, units * one)
+    head, head_slope = power_sums(theta[:, 1], count, one, breaks)
+    tail, tail_slope = power_sums(theta[:, 2], count, breaks + 1, units * one)
     joint = torch.exp((after - before) * corner)
     tail, tail_slope = joint * tail, joint * tail_slope
     found = scale * (head + tail)
