@@ -1,7 +1,10 @@
 """Draw the tables of docs/papers/nassar2020.md from what `eigenfall reproduce nassar2020 --json ROWS` wrote.
 
-.venv/bin/python docs/make_nassar.py ROWS      keeps claims, arms, controls and associations in nassar2020-small.json
-.venv/bin/python docs/make_nassar.py           only draws the tables anew
+.venv/bin/python docs/make_nassar.py ROWS     keeps claims, arms, controls, associations in nassar2020-small.json
+.venv/bin/python docs/make_nassar.py --paper FOLDER SMALL
+                                              the same of records at the paper's scale, in nassar2020-paper.json,
+                                              and how old bases were there and in the records at small
+.venv/bin/python docs/make_nassar.py          only draws the tables anew
 
 The table of bands shows the same means at an earlier commit too, from nassar2020-bands.json; that of seeds shows the
 bands that the commands in nassar2020-seeds.json print.
@@ -13,9 +16,16 @@ from pathlib import Path
 
 import tables
 
+from eigenfall.commands.nassar2020 import rows as rows_of
+from eigenfall.papers.nassar2020.claims import judged
+from eigenfall.papers.nassar2020.found import gathered
+from eigenfall.papers.nassar2020.runs import runs
+from eigenfall.records import load_all
+
 PAPERS = Path(__file__).with_name("papers")
 EARLIER = "4f23a60"
 SEEDS = PAPERS / "nassar2020-seeds.json"
+FULL = PAPERS / "nassar2020-paper.json"
 KEPT, BANDS, PAGE = PAPERS / "nassar2020-small.json", PAPERS / "nassar2020-bands.json", PAPERS / "nassar2020.md"
 COMMAND = ["eigenfall", "reproduce", "nassar2020", "--scale", "small"]
 WANTED = ("claim", "band", "association", "matched control", "gain over matched control")
@@ -54,6 +64,48 @@ def number(row: dict | None) -> str:
     if None in ends or any(end != end for end in ends):
         return told
     return f"{told} [{by * ends[0]:.{digits}f}, {by * ends[1]:.{digits}f}]"
+
+
+def ages(records: list, scale: str) -> list[dict]:
+    """Mean age of the basis over the logged updates of each arm that is renewed when stale, or once an epoch."""
+    found: dict[str, list[float]] = {}
+    for record in records:
+        aged = [line["spectral/age"] for line in record.history if "spectral/age" in line]
+        if aged and record.run["arm"].endswith(("spectral, fresh basis", "spectral, epoch basis")):
+            found.setdefault(record.run["arm"], []).append(sum(aged) / len(aged))
+    return [
+        {"quantity": "age of the basis", "scale": scale, "arm": arm, "value": sum(each) / len(each), "seeds": len(each)}
+        for arm, each in sorted(found.items())
+    ]
+
+
+def of_paper(folder: Path, small: Path) -> dict:
+    """What the tables of the paper's scale are drawn from; a claim none of whose arms was run is left out."""
+    order = {(run.arm, run.seed): place for place, run in enumerate(runs("paper"))}
+    records = sorted(load_all(folder), key=lambda record: order[record.run["arm"], record.run["seed"]])
+    found = gathered(records, "paper")
+    rows = kept([dict(row) for row in rows_of(found, judged(found))])
+    told = {row["claim"] for row in rows if row["quantity"] == "claim" and not row["told"].startswith("no run of")}
+    made = [{"arm": one.run["arm"], "seed": one.run["seed"], "torch": one.versions["torch"]} for one in records]
+    return {
+        "command": [*COMMAND[:-1], "paper"],
+        "made": made,
+        "rows": [
+            *(row for row in rows if row["quantity"] != "claim" or row["claim"] in told),
+            *ages(records, "paper"),
+            *ages(load_all(small), "small"),
+        ],
+    }
+
+
+def aged(rows: list[dict]) -> str:
+    """How old bases were, beside the small scale."""
+    lines = ["| arm | paper (seeds) | small (seeds) |", "|---|---|---|"]
+    by = {(row["scale"], row["arm"]): row for row in rows if row["quantity"] == "age of the basis"}
+    for arm in dict.fromkeys(arm for scale, arm in by if scale == "paper"):
+        cells = (f"{by[scale, arm]['value']:.1f} ({by[scale, arm]['seeds']})" for scale in ("paper", "small"))
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def claims(rows: list[dict]) -> str:
@@ -121,7 +173,7 @@ def seeds(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def page(text: str, rows: list[dict], before: list[dict]) -> str:
+def page(text: str, rows: list[dict], before: list[dict], full: list[dict]) -> str:
     """The page with its tables drawn anew."""
     drawn = {
         "claims": claims(rows),
@@ -130,6 +182,10 @@ def page(text: str, rows: list[dict], before: list[dict]) -> str:
         "associations": associations(rows),
         "bands": bands(rows, before),
         "seeds": seeds(rows),
+        "paper claims": claims(full),
+        "paper shallow": arms(full, "shallow"),
+        "paper deep": arms(full, "deep"),
+        "paper ages": aged(full),
     }
     for name, table in drawn.items():
         start, end = f"<!-- {name}: docs/make_nassar.py -->", f"<!-- end of {name} -->"
@@ -142,11 +198,13 @@ def page(text: str, rows: list[dict], before: list[dict]) -> str:
 
 def main() -> None:
     """Keep the rows, if they are given, and draw the tables."""
-    if len(sys.argv) > 1:
+    if sys.argv[1:2] == ["--paper"]:
+        FULL.write_text(json.dumps(of_paper(*map(Path, sys.argv[2:])), indent=1) + "\n")
+    elif len(sys.argv) > 1:
         written = json.loads(Path(sys.argv[1]).read_text())
         KEPT.write_text(json.dumps({**written, "command": COMMAND, "rows": kept(written["rows"])}, indent=1) + "\n")
-    rows, before = (json.loads(path.read_text())["rows"] for path in (KEPT, BANDS))
-    PAGE.write_text(page(PAGE.read_text(), rows, before))
+    rows, before, full = (json.loads(path.read_text())["rows"] for path in (KEPT, BANDS, FULL))
+    PAGE.write_text(page(PAGE.read_text(), rows, before, full))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import is_dataclass, replace
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,7 @@ import scipy.io
 import tyro
 import zarr
 from pynwb import NWBHDF5IO, NWBFile
+from short import short
 
 from eigenfall import commands, exponents, parts, presets, types
 from eigenfall.bases import Staleness
@@ -141,9 +142,7 @@ def reader(tmp_path, recordings, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    quick = presets.PRESETS["quick"]
-    short = {name: replace(part, steps=4) if hasattr(part, "steps") else part for name, part in quick.attacks.items()}
-    monkeypatch.setitem(presets.PRESETS, "quick", replace(quick, attacks=short, search=replace(quick.search, steps=4)))
+    monkeypatch.setitem(presets.PRESETS, "quick", short(presets.PRESETS["quick"], 4))
     monkeypatch.setattr(exponents, "MEME", functools.partial(MEME, resamples=20))
     known = set(sys.modules)
     yield tmp_path
