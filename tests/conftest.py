@@ -3,6 +3,9 @@
 import pytest
 import torch
 import typecheck
+from short import short
+
+from eigenfall.presets import PRESETS
 
 
 @pytest.fixture(autouse=True)
@@ -13,6 +16,14 @@ def one_thread():
 @pytest.fixture(autouse=True)
 def types_looked_at():
     typecheck.afresh()
+
+
+@pytest.fixture(scope="module")
+def few_steps():
+    """`quick` with five steps in each attack: for tests of what surrounds it, not of how far an attack climbs."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(PRESETS, "quick", short(PRESETS["quick"], 5))
+        yield
 
 
 def pytest_collection_modifyitems(items):

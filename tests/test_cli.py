@@ -16,6 +16,8 @@ from eigenfall.commands.summary import gathered, headings, show
 from eigenfall.corruptions.saturate import Saturate
 from eigenfall.records import load_all
 
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 QUICK = ["--steps", "60", "--architecture", "mlp:widths=16/16", "--fit", "leastsquares:first_rank=2", "--draws", "4"]
 SMALL = [*QUICK, "--smoothness-inputs", "20", "--attacked", "40", "--epsilons", "0.05", "0.1", "--noise", "0.2"]
 

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from short import short
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
@@ -33,6 +32,8 @@ from eigenfall.smoothness.frobenius import Frobenius
 from eigenfall.smoothness.logvolume import LogVolume
 from eigenfall.types import Split
 
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 PLAN = Plan(
     fits=(LeastSquares(first_rank=2),),
     draws=4,
@@ -41,14 +42,6 @@ PLAN = Plan(
     epsilons=(0.05, 0.1),
     noise=(0.2,),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def few_steps():
-    """What is asked for and what comes back is looked at here, not how far an attack climbs."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(PRESETS, "quick", short(PRESETS["quick"], 5))
-        yield
 
 
 @pytest.fixture(scope="module")
