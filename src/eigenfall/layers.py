@@ -99,6 +99,11 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu")
 
 
+def fusable(parameters: Sequence[Tensor]) -> Literal[True] | None:
+    """Whether one kernel can update them all: what the optimisers of torch want as `fused`, `None` where it cannot."""
+    return all(one.is_floating_point() and one.device.type in ("cpu", "cuda") for one in parameters) or None
+
+
 def seed_torch(seed: int) -> None:
     """Seed torch's own generators on the devices in use.
 

@@ -16,6 +16,7 @@ from torch import nn
 
 from eigenfall.adversarial import Adversarial
 from eigenfall.check import need
+from eigenfall.layers import fusable
 from eigenfall.types import Split
 
 
@@ -97,11 +98,12 @@ class Training:
         )
 
     def optimiser_of(self, model: nn.Module) -> torch.optim.Optimizer:
-        """The optimiser, for the parameters that require gradients."""
+        """The optimiser, for the parameters that require gradients; one kernel for all of them where there is one."""
         parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        fused = fusable(parameters)
         if self.optimiser == "sgd":
-            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum)
-        return torch.optim.Adam(parameters, lr=self.learning_rate, amsgrad=self.amsgrad)
+            return torch.optim.SGD(parameters, lr=self.learning_rate, momentum=self.momentum, fused=fused)
+        return torch.optim.Adam(parameters, lr=self.learning_rate, amsgrad=self.amsgrad, fused=fused)
 
     def rate_at(self, epoch: int) -> float:
         """The learning rate of the epoch before which so many are finished."""

@@ -56,7 +56,7 @@ def test_it_is_the_loop_that_anyone_would_write():
     """Fast training of Wong et al.: a random point of the cube, a step of 1.25 ε, back into cube and box; train."""
     ours, theirs, split = network(), network(), rows()
     finished(ours, replace(AGAINST, steps=2))
-    optimiser = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    optimiser = torch.optim.Adam(theirs.parameters(), lr=0.01, fused=True)
     order, draws = seeded(0), torch.Generator().manual_seed(104_729)
     for some in torch.randperm(300, generator=order).split(128)[:2]:
         inputs, targets = split.inputs[some], split.targets[some]

@@ -62,7 +62,7 @@ def finished(model, penalties, settings=SETTINGS, **other):
 def test_it_is_the_loop_that_anyone_would_write():
     ours, theirs, split = network(norm=False), network(norm=False), data()
     steps, weights = finished(ours, {})
-    optimiser = torch.optim.Adam(theirs.parameters(), lr=0.01)
+    optimiser = torch.optim.Adam(theirs.parameters(), lr=0.01, fused=True)
     batches, losses = seeded(0), []
     for _ in range(3):
         for rows in torch.randperm(70, generator=batches).split(16):
@@ -97,6 +97,26 @@ def test_the_optimiser_is_the_one_asked_for(settings, made):
     assert (group["lr"], group["weight_decay"]) == (settings.learning_rate, 0)
     assert group.get("amsgrad", False) is settings.amsgrad
     assert group.get("momentum", 0.0) == settings.momentum
+
+
+@pytest.mark.parametrize("settings", [Training(amsgrad=True), Training(optimiser="sgd", momentum=0.9)])
+def test_one_kernel_takes_the_steps_that_many_take(settings):
+    ours, theirs = network().double(), network().double()
+    plain = {"lr": settings.learning_rate, "fused": False}
+    if settings.optimiser == "sgd":
+        reference = torch.optim.SGD(theirs.parameters(), momentum=0.9, **plain)
+    else:
+        reference = torch.optim.Adam(theirs.parameters(), amsgrad=True, **plain)
+    optimiser = settings.optimiser_of(ours)
+    assert optimiser.param_groups[0]["fused"]
+    for number in range(20):
+        for mine, other in zip(ours.parameters(), theirs.parameters()):
+            mine.grad = torch.randn(mine.shape, generator=seeded(number), dtype=torch.float64)
+            other.grad = mine.grad.clone()
+        optimiser.step()
+        reference.step()
+    for mine, other in zip(ours.parameters(), theirs.parameters()):
+        assert torch.allclose(mine, other, rtol=1e-12, atol=1e-14)
 
 
 def test_a_short_last_batch_is_kept_or_dropped():
@@ -204,7 +224,7 @@ def test_a_penalty_that_names_no_layer_gets_the_hidden_ones():
 def test_a_heads_own_loss_is_minimised():
     head, ours, theirs, split = TanhHead(beta=0.5), network(norm=False), network(norm=False), data()
     steps, weights = finished(ours, {}, validation=data(30, seed=5), task=Task(objective=head))
-    optimiser, batches = torch.optim.Adam(theirs.parameters(), lr=0.01), seeded(0)
+    optimiser, batches = torch.optim.Adam(theirs.parameters(), lr=0.01, fused=True), seeded(0)
     for _ in range(3):
         for rows in torch.randperm(70, generator=batches).split(16):
             signs = 2 * nn.functional.one_hot(split.targets[rows], 3) - 1

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from eigenfall.layers import device_of, fixed_random_state, left_as_found
+from eigenfall.layers import device_of, fixed_random_state, fusable, left_as_found
 from eigenfall.objectives import Batched, ascent, steepest
 from eigenfall.stages import seeded
 from eigenfall.types import Split, Stage, Threat
@@ -81,7 +81,8 @@ def distilling(
         with fixed_random_state(seed):
             made = (_convolutional if convolutional else _perceptron)(base, clean.shape[1])
         student = made.to(device=base.device, dtype=base.dtype)
-    optimiser = torch.optim.Adam(student.parameters(), 1e-3)
+    weights = list(student.parameters())
+    optimiser = torch.optim.Adam(weights, 1e-3, fused=fusable(weights))
     asked = max(1, min(ASKED, VALUES // (base[0].numel() * ROUNDS)))
     points, answers = base[:asked], clean[:asked]
     for number in range(ROUNDS):
