@@ -37,7 +37,7 @@ print(held("VmHWM") - before)
     ("module", "part", "layer", "settings", "count"),
     [
         ("frobenius", "Frobenius", "outputs", "", 8000),
-        ("spectralnorm", "SpectralNorm", "1", ", steps=2", 3000),
+        ("spectralnorm", "SpectralNorm", "1", ", steps=2", 4000),
         *(
             pytest.param(*about, marks=pytest.mark.slow)
             for about in (
@@ -52,4 +52,4 @@ def test_the_peak_stays_below_the_budget(module, part, layer, settings, count):
     script = SCRIPT.format(module=module, part=part, layer=layer, settings=settings, count=count)
     mapped = os.environ | {"MALLOC_MMAP_THRESHOLD_": "100000"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=mapped)
-    assert 0.2e8 < int(done.stdout) <= 1e8  # no idle promise either
+    assert 0.2e8 < int(done.stdout) <= 1e8, done.stdout  # no idle promise either
