@@ -20,10 +20,9 @@ class Deferred(Mapping[str, Value]):
         self._found: dict[str, Any] = dict(found)
 
     def __getitem__(self, name: str) -> Value:
-        value = self._found[name]
-        if callable(value):
-            value = self._found[name] = value()
-        return value
+        if callable(self._found[name]):
+            self._found[name] = self._found[name]()
+        return self._found[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self._found

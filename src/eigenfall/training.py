@@ -188,9 +188,9 @@ def _norm(tensors: Iterable[Tensor]) -> Tensor:
     return torch.stack(norms).norm() if norms else torch.zeros(())
 
 
-def _number(found: Any | Callable[[], Any]) -> float:
+def _number(found: Tensor | float | Callable[[], Tensor]) -> float:
     """What is logged under a name, as a number; the device is waited for."""
-    return float(found() if callable(found) else found)
+    return float(found if isinstance(found, Tensor | float | int) else found())
 
 
 def _need_finite(values: Mapping[str, Tensor], model: nn.Module, good: _Kept, step: int) -> None:

@@ -35,7 +35,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import astuple, dataclass, fields, replace
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -200,7 +200,8 @@ class Spectral:
         batch = len(forward_pass.inputs) * processes.count()
         need(batch >= 2, expected="a batch of two or more", got="one", remedy="Use last_batch=drop.")
         checking = self.refresh == "auto" and (state.age + 1) % state.check_every == 0
-        terms, per_layer, logged, tails = [], {}, {"age": torch.tensor(float(state.age))}, []
+        terms, per_layer, tails = [], {}, []
+        logged: dict[str, Any] = {"age": torch.tensor(float(state.age))}
         anchors, averaged = dict(state.anchor), dict(state.covariance)
         for place, (name, values) in enumerate(self._views(forward_pass)):
             tau, basis = _of(self.tau, place), state.basis[name]
