@@ -11,8 +11,10 @@ from codes import code, passed, reference, rotation, started, total
 from exact import power_law, seeded
 from torch.testing import assert_close
 
+from eigenfall import bases
 from eigenfall.excess import exponent
 from eigenfall.parts import read
+from eigenfall.penalties import spectral
 from eigenfall.penalties.spectral import CHECK_EVERY, EXCESS, LEVEL, PRESETS, Spectral
 
 PUBLISHED = PRESETS["nassar2020"]
@@ -314,6 +316,28 @@ def test_reference_rows_stay_or_change():
         (first, mode), (second, _) = seen
         assert (len(first), mode) == (300, "train")
         assert torch.equal(first, second) is fixed
+
+
+def test_staleness_is_measured_where_it_decides_or_is_read_and_nowhere_else(monkeypatch):
+    measured, really = [], bases.staleness
+    monkeypatch.setattr(spectral, "staleness", lambda *given: measured.append(1) or really(*given))
+    rows, turned = code(600), code(600, turn=4)
+    part = Spectral(refresh="every_k_steps", k_steps=1)
+    state = started(part, rows)
+    for step in range(15):
+        found = part(passed(turned), state, seeded(0))
+        state = part.refreshed(found.state, reference(turned), seeded(0))
+        if step == 9:
+            measured.clear()  # the checker of types has read some in its first calls, and now leaves them alone
+    assert measured == []
+    logged = part(passed(turned), state, seeded(0)).logged
+    assert {"hidden1/s_R", "hidden1/true_R", "hidden1/alpha"} <= set(logged)
+    assert measured == []
+    numbers = {name: float(value) for name, value in logged.items()}
+    assert measured == [1]  # once for all that it gives
+    assert numbers["hidden1/s_R"] == float(state.measured["hidden1"][EXCESS])
+    Spectral().refreshed(replace(state, due="now"), reference(turned), seeded(0))
+    assert measured == [1, 1]  # `auto` reads it to look closer
 
 
 def test_a_state_is_never_changed():
