@@ -67,15 +67,18 @@ def number(row: dict | None) -> str:
 
 
 def ages(records: list, scale: str) -> list[dict]:
-    """Mean age of the basis over the logged updates of each arm that is renewed when stale, or once an epoch."""
-    found: dict[str, list[float]] = {}
+    """Mean age of the basis over the logged updates of both halves of training, of arms under the whole penalty."""
+    found: dict[tuple[str, str], list[float]] = {}
     for record in records:
         aged = [line["spectral/age"] for line in record.history if "spectral/age" in line]
-        if aged and record.run["arm"].endswith(("spectral, fresh basis", "spectral, epoch basis")):
-            found.setdefault(record.run["arm"], []).append(sum(aged) / len(aged))
+        if record.run["arm"].endswith(("spectral, fresh basis", "spectral, epoch basis", "spectral, step basis")):
+            middle = len(aged) // 2
+            for half, some in (("first", aged[:middle]), ("second", aged[middle:])):
+                found.setdefault((record.run["arm"], half), []).append(sum(some) / len(some))
+    about = {"quantity": "age of the basis", "scale": scale}
     return [
-        {"quantity": "age of the basis", "scale": scale, "arm": arm, "value": sum(each) / len(each), "seeds": len(each)}
-        for arm, each in sorted(found.items())
+        {**about, "arm": arm, "half": half, "value": sum(each) / len(each), "seeds": len(each)}
+        for (arm, half), each in sorted(found.items())
     ]
 
 
@@ -100,11 +103,11 @@ def of_paper(folder: Path, small: Path) -> dict:
 
 def aged(rows: list[dict]) -> str:
     """How old bases were, beside the small scale."""
-    lines = ["| arm | paper (seeds) | small (seeds) |", "|---|---|---|"]
-    by = {(row["scale"], row["arm"]): row for row in rows if row["quantity"] == "age of the basis"}
-    for arm in dict.fromkeys(arm for scale, arm in by if scale == "paper"):
-        cells = (f"{by[scale, arm]['value']:.1f} ({by[scale, arm]['seeds']})" for scale in ("paper", "small"))
-        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    lines = ["| arm | scale (seeds) | first half | second half |", "|---|---|---|---|"]
+    by = {(row["arm"], row["scale"], row["half"]): row for row in rows if row["quantity"] == "age of the basis"}
+    for arm, scale in sorted({(arm, scale) for arm, scale, _ in by}):
+        first, second = (by[arm, scale, half] for half in ("first", "second"))
+        lines.append(f"| {arm} | {scale} ({first['seeds']}) | {first['value']:.1f} | {second['value']:.1f} |")
     return "\n".join(lines)
 
 

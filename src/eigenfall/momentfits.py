@@ -54,7 +54,6 @@ def power_sums(
         first: whole numbers, from 1.
         last: whole numbers.
     """
-    p = torch.arange(1, orders + 1, dtype=torch.float64, device=exponents.device)
     logs = (first[:, None] + torch.arange(DIRECT, dtype=torch.float64, device=exponents.device)).log()
     inside = (logs <= last[:, None].log()).to(exponents)
     # i^−pα is the p-th power of i^−α: one exponential for all orders
@@ -63,6 +62,7 @@ def power_sums(
     low, high = (first + DIRECT)[:, None], last[:, None]
     beyond = high >= low
     if bool(beyond.any()):
+        p = torch.arange(1, orders + 1, dtype=torch.float64, device=exponents.device)
         rest, rest_slope = _euler_maclaurin(p * exponents[:, None], low, torch.where(beyond, high, low))
         total, slope = total + torch.where(beyond, rest, 0), slope + torch.where(beyond, rest_slope, 0)
     return total, slope

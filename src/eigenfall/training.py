@@ -117,7 +117,7 @@ def train(
             value = penalty(seen, states[name], generators[name])
             loss, states[name] = loss + value.total, value.state
             numbers |= renamed(value.per_layer, f"{name}/") | renamed(value.logged, f"{name}/")
-        optimiser.zero_grad()
+        optimiser.zero_grad()  # whoever watches may have left gradients
         loss.backward()
         norm = _norm(parameter.grad for parameter in parameters.values() if parameter.grad is not None)
         _need_finite({"loss": loss.detach(), "gradient norm": norm}, model, good, at.step + 1)

@@ -227,3 +227,10 @@ def test_exact_batch_eigenvalues_are_biased_as_measured(samples, alpha, mean, sp
     found, _ = current_eigenvalues(rows)
     assert float(preset(found)) == pytest.approx(mean, abs=3 * spread)
     assert float(exponent(found[:400], 10)) == pytest.approx(alpha, abs=0.03)
+
+
+@pytest.mark.parametrize("zeros", ["kept", "skipped"])
+def test_an_eigenvalue_that_is_no_number_is_not_passed_over(zeros):
+    eigenvalues = torch.arange(1, 21, dtype=torch.float64) ** -1.0
+    eigenvalues[15] = math.nan
+    assert math.isnan(float(excess(eigenvalues, torch.tensor(1.0, dtype=torch.float64), 1.0, 3, zeros=zeros)))

@@ -15,7 +15,8 @@ from eigenfall import bases
 from eigenfall.excess import exponent
 from eigenfall.parts import read
 from eigenfall.penalties import spectral
-from eigenfall.penalties.spectral import CHECK_EVERY, EXCESS, LEVEL, PRESETS, Spectral
+from eigenfall.penalties._spectral import EXCESS
+from eigenfall.penalties.spectral import CHECK_EVERY, LEVEL, PRESETS, Spectral
 
 PUBLISHED = PRESETS["nassar2020"]
 

@@ -1,16 +1,24 @@
 """What the spectral penalty remembers, what it sees of a batch, and which of its settings go together."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any, Literal
 
 from jaxtyping import Int64
 from torch import Tensor
 
+from eigenfall.bases import Staleness
 from eigenfall.check import need
 
 LEVEL, CHECK_EVERY = 0.05, 10
 """Where `auto` begins: s_tail above its sampling level that calls for a refresh, and batches between two looks."""
+
+EXCESS, TRUE_EXCESS = (
+    [setting.name for setting in fields(Staleness)].index(name) for name in ("excess", "true_excess")
+)
+MEASURED = {"s_R": EXCESS, "true_R": TRUE_EXCESS}
+"""What is logged of `Staleness`, and where in it that stands."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +54,16 @@ class SpectralState:
     level: float = LEVEL
     check_every: int = CHECK_EVERY
     due: Literal["no", "now", "epoch"] = "no"
+
+    def at_refresh(self, layer: str) -> dict[str, Callable[[], Tensor]]:
+        """What the last refresh found of a layer, under the names that it is logged by; found when it is called."""
+        found = {f"{layer}/alpha": partial(self.alpha.__getitem__, layer)}
+        if layer in self.measured:
+            found |= {f"{layer}/{what}": partial(self._entry, layer, at) for what, at in MEASURED.items()}
+        return found
+
+    def _entry(self, layer: str, at: int) -> Tensor:
+        return self.measured[layer][at]
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,7 +33,7 @@ the same order, and is given a reference to all training rows, of which it passe
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import astuple, dataclass, replace
 from functools import partial
 from typing import Any, ClassVar, Literal
 
@@ -59,11 +59,6 @@ from eigenfall.layers import view
 from eigenfall.linalg import symmetric_eigenvalues, symmetric_eigh
 from eigenfall.penalties._spectral import CHECK_EVERY, LEVEL, Seen, SpectralState, need_settings
 from eigenfall.types import ForwardPass, Penalty, Reference
-
-EXCESS, TRUE_EXCESS = (
-    [setting.name for setting in fields(Staleness)].index(name) for name in ("excess", "true_excess")
-)
-MEASURED = {"s_R": EXCESS, "true_R": TRUE_EXCESS}
 
 
 @dataclass(frozen=True)
@@ -218,9 +213,7 @@ class Spectral:
             if seen.drawn is None:
                 logged[f"{name}/alpha_along_basis"] = partial(law.exponent, seen.eigenvalues.detach(), tau)
             if state.age == 0:
-                logged[f"{name}/alpha"] = partial(state.alpha.__getitem__, name)
-                if name in state.measured:
-                    logged |= {f"{name}/{what}": partial(_entry, state, name, at) for what, at in MEASURED.items()}
+                logged |= state.at_refresh(name)
         stale = len(tails) > 0 and bool(torch.stack(tails).max() > state.level)
         age = state.age + 1
         after = replace(state, anchor=anchors, covariance=averaged, age=age, due=self._due(age, stale))
@@ -319,15 +312,14 @@ class Spectral:
                     stacklevel=3,
                 )
             basis[name] = vectors[:, : max(last, tau + 1)].to(old).contiguous()
-            alpha[name] = partial(_exponent, eigenvalues[:last], tau)
+            alpha[name] = partial(law.exponent, eigenvalues[:last], tau)
             if old.shape[1] > 0:
                 measured[name] = partial(self._measured, matrix, eigenvalues, old, place)
             anchor.setdefault(name, eigenvalues[tau].to(old))
             if self.estimator == "exact" and self.memory > 0:
                 averaged.setdefault(name, matrix)
-        found = {"alpha": Deferred(alpha), "measured": Deferred(measured)}
-        renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, **found)
-        return replace(renewed, age=0, due=self._due(0, False))
+        renewed = replace(state, basis=basis, anchor=anchor, covariance=averaged, age=0, due=self._due(0, False))
+        return replace(renewed, alpha=Deferred(alpha), measured=Deferred(measured))
 
     def _last_rank(self, eigenvalues: Tensor, rows: int, name: str, dtype: torch.dtype, first: bool) -> int:
         """Last rank that is held to the target; a warning at the first basis where some of them cannot rise."""
@@ -437,14 +429,6 @@ def _of(setting, place: int):
     if not isinstance(setting, tuple):
         return setting
     return setting[place if len(setting) > 1 else 0]
-
-
-def _exponent(eigenvalues: Tensor, tau: int) -> Tensor:
-    return law.exponent(eigenvalues, tau).cpu()
-
-
-def _entry(state: SpectralState, name: str, at: int) -> Tensor:
-    return state.measured[name][at]
 
 
 def _tail_above_sampling(projected: Tensor, inputs: Tensor) -> Tensor:
