@@ -23,6 +23,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
         "grids",
         "laws",
         "linalg",
+        "precision",
         "subnormals",
         "processes",
         "scaling",

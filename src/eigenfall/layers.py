@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from eigenfall.check import nearest, need
+from eigenfall.precision import whole_floats
 
 View = Literal["flatten", "channels", "pool"]
 
@@ -165,7 +166,7 @@ def left_as_found(
 
     Put back bit for bit, also after an exception: each module's own training flag, buffers and hooks, parameters'
     gradients and `requires_grad`, random states (torch, NumPy, Python), grad and inference mode, autocast, default
-    dtype, cuDNN flags, and the tracing function. Autocast is off inside.
+    dtype, cuDNN flags, and the tracing function. Inside, autocast is off and products of 32-bit floats are whole.
 
     Args:
         model: any module.
@@ -192,6 +193,7 @@ def left_as_found(
     cudnn = (torch.backends.cudnn.enabled, torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic)
     try:
         with (
+            whole_floats(),
             fixed_random_state(seed),
             torch.inference_mode(False),
             torch.enable_grad(),

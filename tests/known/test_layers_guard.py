@@ -43,6 +43,8 @@ class Rude:
         torch.set_autocast_enabled("cpu", True)
         torch.backends.cudnn.benchmark = not torch.backends.cudnn.benchmark
         torch.backends.cudnn.deterministic = not torch.backends.cudnn.deterministic
+        torch.backends.cudnn.allow_tf32 = True
+        torch.set_float32_matmul_precision("medium")
         sys.settrace(None)
         if self.raises:
             raise RuntimeError("in the middle")
@@ -88,6 +90,8 @@ def state(model):
             torch.backends.cudnn.enabled,
             torch.backends.cudnn.benchmark,
             torch.backends.cudnn.deterministic,
+            torch.backends.cudnn.allow_tf32,
+            torch.get_float32_matmul_precision(),
             sys.gettrace(),
         ),
     }
