@@ -188,6 +188,7 @@ def page(text: str, rows: list[dict], before: list[dict], full: list[dict]) -> s
         "paper claims": claims(full),
         "paper shallow": arms(full, "shallow"),
         "paper deep": arms(full, "deep"),
+        "paper cnn": arms(full, "cnn"),
         "paper ages": aged(full),
     }
     for name, table in drawn.items():
