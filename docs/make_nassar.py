@@ -162,12 +162,11 @@ def bands(rows: list[dict], before: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def seeds(rows: list[dict]) -> str:
-    """The arm with one mean outside its band: its five seeds, five new ones, and all ten."""
+def seeds() -> str:
+    """The arm that had one mean outside its band: the five seeds of that pass, five new ones, and all ten."""
     told = json.loads(SEEDS.read_text())
     lines = ["| number | seeds 0 to 4 | 5 to 9 | 0 to 9 | band | verdict of ten |", "|---|---|---|---|---|---|"]
-    for new, every in zip(told["new"]["rows"], told["all"]["rows"], strict=True):
-        first = next(row for row in rows if "band_low" in row and all(row[key] == new[key] for key in ("arm", "says")))
+    for first, new, every in zip(*(told[key]["rows"] for key in ("first", "new", "all")), strict=True):
         by, digits = (1, 2) if new["says"].startswith("α") else (100, 1)
         ends = ((one["value"], one["low"], one["high"]) for one in (first, new, every))
         cells = (f"{by * mean:.{digits}f} [{by * low:.{digits}f}, {by * high:.{digits}f}]" for mean, low, high in ends)
@@ -184,7 +183,7 @@ def page(text: str, rows: list[dict], before: list[dict], full: list[dict]) -> s
         "deep": arms(rows, "deep"),
         "associations": associations(rows),
         "bands": bands(rows, before),
-        "seeds": seeds(rows),
+        "seeds": seeds(),
         "paper claims": claims(full),
         "paper shallow": arms(full, "shallow"),
         "paper deep": arms(full, "deep"),
