@@ -11,6 +11,7 @@ bands that the commands in nassar2020-seeds.json print.
 """
 
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -57,12 +58,12 @@ def number(row: dict | None) -> str:
     quantity = row["quantity"].removeprefix("reproduced ")
     share = quantity.startswith(SHARES)
     by, digits = (100, 1) if share else (1, 0 if quantity == "n90" else 2)
-    ends = [row.get(end) for end in ("low", "high")]
-    if share and quantity != "gain over matched control":
-        ends = [None if end is None else min(max(end, 0), 1) for end in ends]
     told = f"{by * row['value']:.{digits}f}"
-    if None in ends or any(end != end for end in ends):
+    ends = [end for end in (row.get("low"), row.get("high")) if end is not None and not math.isnan(end)]
+    if len(ends) < 2:
         return told
+    if share and quantity != "gain over matched control":
+        ends = [min(max(end, 0), 1) for end in ends]
     return f"{told} [{by * ends[0]:.{digits}f}, {by * ends[1]:.{digits}f}]"
 
 
@@ -192,10 +193,10 @@ def page(text: str, rows: list[dict], before: list[dict], full: list[dict]) -> s
     }
     for name, table in drawn.items():
         start, end = f"<!-- {name}: docs/make_nassar.py -->", f"<!-- end of {name} -->"
-        before, found, rest = text.partition(start)
+        above, found, rest = text.partition(start)
         if not found:
             raise ValueError(f"Expected {start} in {PAGE}, got none. Put it where the table stands.")
-        text = f"{before}{start}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
+        text = f"{above}{start}\n\n{table}\n\n{end}{rest.partition(end)[2]}"
     return text
 
 
