@@ -37,8 +37,8 @@ def _products() -> str | None:
 def whole_floats() -> Iterator[None]:
     """Inside, convolutions and matrix products of 32-bit floats round none of their factors; as before on exit.
 
-    With TF32, which torch allows convolutions by default, the logits of an image move with the batch around it by 1e-4
-    of the largest (nets of the paper's size on an H100), and a margin is not told from zero below that.
+    With TF32, which torch allows convolutions by default, a factor is off by up to 2⁻¹¹ of itself. Where the size of a
+    batch decides how a product is found, logits may then depend on an image's neighbours.
     """
     switch, products = _switch(), _products()
     before = [(operation, operation.fp32_precision) for operation in _operations()]
